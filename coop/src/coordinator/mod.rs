@@ -1,0 +1,95 @@
+//! The primitive that all waiting is made of: a lock with a FIFO queue of waiters.
+//!
+//! ```text
+//!   Coordinator { held, queue } ◀──▶ Coordinated ◀──▶ Coordinated        entries live on their waiters' stacks
+//!                                        │                │
+//!                                        ▼                ▼
+//!                                      Wait             Wait ─▶ fiber    one Wait may stand in many queues
+//! ```
+//!
+//! A release with waiters *hands over*: the Coordinator stays held, the first waiter's `Wait` is settled in its favour, its
+//! other entries are unlinked, and its fiber becomes ready, all in one step. So a queue never holds an entry of a settled
+//! wait, and a waiter that is woken for something else can still find that it has won.
+
+mod wait;
+
+pub(crate) use wait::{Coordinated, Settled, Wait};
+
+use crate::list::RawList;
+use std::cell::Cell;
+
+/// A lock with a FIFO queue of waiters: held or free. For the tasks of one thread.
+///
+/// [`coordinate!`](crate::coordinate) and the methods here wait for it; releasing hands it straight to the first waiter.
+/// Every other primitive of coop is made of it. A Coordinator made by [`held`](Coordinator::held) is a signal: who acquires
+/// it waits for somebody's [`release`](Coordinator::release).
+///
+/// ```
+/// use coop::Coordinator;
+/// coop::run(|| -> Result<(), coop::Killed> {
+///     let door = Coordinator::held();
+///     coop::wait_all(|s| {
+///         s.spawn(|| door.acquire().map(|_inside| println!("in")));
+///         door.release();
+///     });
+///     assert!(!door.is_held(), "the task's guard released it again");
+///     Ok(())
+/// }).unwrap();
+/// ```
+pub struct Coordinator {
+    is_held: Cell<bool>,
+    queue: RawList,
+}
+
+impl Coordinator {
+    /// A free Coordinator.
+    pub const fn new() -> Self {
+        Coordinator { is_held: Cell::new(false), queue: RawList::new() }
+    }
+
+    /// A Coordinator that is held, by nobody in particular.
+    pub const fn held() -> Self {
+        Coordinator { is_held: Cell::new(true), queue: RawList::new() }
+    }
+
+    /// Whether it is held.
+    pub fn is_held(&self) -> bool {
+        self.is_held.get()
+    }
+
+    /// Whether tasks wait for it.
+    pub fn has_waiters(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Takes a free Coordinator. Not a wait point.
+    #[inline]
+    pub(crate) fn take(&self) -> bool {
+        !self.is_held.replace(true)
+    }
+
+    /// Hands it to the first waiter, who becomes ready, or sets it free. Not a wait point. Releasing a free one does nothing.
+    #[inline]
+    pub fn release(&self) {
+        let first = self.queue.front();
+        if first.is_null() {
+            self.is_held.set(false);
+        } else {
+            // SAFETY: what is linked in the queue of a Coordinator is a live `Coordinated`.
+            unsafe { Coordinated::hand_over(first) };
+        }
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        // Waiters borrow what they wait for, so there can be none.
+        debug_assert!(self.queue.is_empty());
+    }
+}
+
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coordinator").field("is_held", &self.is_held.get()).field("has_waiters", &self.has_waiters()).finish()
+    }
+}

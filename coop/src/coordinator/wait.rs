@@ -1,0 +1,155 @@
+//! Waiting for the first of several Coordinators.
+
+use super::Coordinator;
+use crate::fiber::{Fiber, Reason, State};
+use crate::list::RawLink;
+use crate::scheduler::Scheduler;
+use std::cell::Cell;
+use std::marker::PhantomPinned;
+use std::panic::Location;
+use std::ptr;
+
+/// One waiter's entry in one Coordinator's queue.
+#[repr(C)]
+pub(crate) struct Coordinated {
+    link: RawLink,
+    wait: Cell<*const Wait>,
+    /// The next entry of the same wait.
+    sibling: Cell<*const Coordinated>,
+    index: Cell<usize>,
+    _pinned: PhantomPinned,
+}
+
+impl Coordinated {
+    pub(crate) const fn new() -> Self {
+        Coordinated {
+            link: RawLink::new(),
+            wait: Cell::new(ptr::null()),
+            sibling: Cell::new(ptr::null()),
+            index: Cell::new(0),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Gives the Coordinator in whose queue `first` stands to `first`'s waiter.
+    ///
+    /// # Safety
+    /// `first` is the link of a `Coordinated` that is in a queue.
+    #[inline]
+    pub(super) unsafe fn hand_over(first: *const RawLink) {
+        // SAFETY: `Coordinated` is `repr(C)` and starts with its link. A linked entry's wait is alive: entries are unlinked
+        // before their wait goes (`Wait`'s drop).
+        unsafe {
+            let entry = &*first.cast::<Coordinated>();
+            (*entry.wait.get()).settle(entry.index.get());
+        }
+    }
+}
+
+const PENDING: usize = usize::MAX;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// The Coordinator enlisted under this index is now the waiter's.
+    Won(usize),
+    /// None is: the fiber was killed.
+    Killed,
+}
+
+/// A fiber's wait for any of the Coordinators it has enlisted with. Lives on the waiter's stack.
+pub(crate) struct Wait {
+    fiber: *const Fiber,
+    won: Cell<usize>,
+    entries: Cell<*const Coordinated>,
+    _pinned: PhantomPinned,
+}
+
+impl Wait {
+    /// A wait of the running fiber.
+    #[inline]
+    pub(crate) fn new(scheduler: &Scheduler) -> Self {
+        Wait {
+            fiber: scheduler.running(),
+            won: Cell::new(PENDING),
+            entries: Cell::new(ptr::null()),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Queues up for `coordinator`, which is held.
+    ///
+    /// # Safety
+    /// `entry` is in no queue. It, `coordinator` and this wait stay where they are until the wait is settled or dropped.
+    #[inline]
+    pub(crate) unsafe fn enlist(&self, coordinator: &Coordinator, entry: &Coordinated, index: usize) {
+        entry.wait.set(self);
+        entry.index.set(index);
+        entry.sibling.set(self.entries.replace(entry));
+        // SAFETY: the caller's promise.
+        unsafe { coordinator.queue.push_back(&entry.link) };
+    }
+
+    /// Decides the wait for `index`, unlinks every entry, and makes the fiber ready.
+    #[inline]
+    fn settle(&self, index: usize) {
+        self.won.set(index);
+        self.withdraw();
+        let scheduler = Scheduler::current();
+        // SAFETY: somebody waits, so this thread has a scheduler, and the waiting fiber has not ended.
+        unsafe { (*scheduler).unpark(&*self.fiber) };
+    }
+
+    /// Unlinks every entry.
+    #[inline]
+    pub(crate) fn withdraw(&self) {
+        let mut next = self.entries.replace(ptr::null());
+        // SAFETY: enlisted entries stay in place until they are unlinked here (`enlist`'s contract).
+        while let Some(entry) = unsafe { next.as_ref() } {
+            entry.link.unlink();
+            next = entry.sibling.get();
+        }
+    }
+
+    /// Whether the wait has been decided, and for which index; if so, it may be used again.
+    #[inline]
+    pub(crate) fn take_won(&self) -> Option<usize> {
+        let won = self.won.replace(PENDING);
+        (won != PENDING).then_some(won)
+    }
+
+    /// Parks the running fiber until one of the Coordinators is its own, or, if `killable`, it is killed. A Coordinator that
+    /// was handed over in the same moment wins over the kill.
+    #[inline]
+    pub(crate) fn park(
+        &self,
+        scheduler: &Scheduler,
+        killable: bool,
+        reason: Reason,
+        place: &'static Location<'static>,
+    ) -> Settled {
+        // SAFETY: the fiber is the one that runs.
+        let fiber = unsafe { &*self.fiber };
+        debug_assert_eq!(fiber.state.get(), State::Running);
+        fiber.reason.set(reason);
+        fiber.place.set(place);
+        fiber.since.set(scheduler.pass_time.get());
+        loop {
+            if let Some(won) = self.take_won() {
+                return Settled::Won(won);
+            }
+            if killable && fiber.killed.get().is_some() {
+                self.withdraw();
+                return Settled::Killed;
+            }
+            scheduler.park(killable);
+        }
+    }
+}
+
+impl Drop for Wait {
+    #[inline]
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}

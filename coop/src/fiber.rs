@@ -1,0 +1,96 @@
+//! A flow of control on a stack of its own: a saved context, a run state, and what it waits for.
+
+use crate::error::Killed;
+use crate::switch::Context;
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::panic::Location;
+use std::ptr;
+
+/// Where a fiber is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// In the ready queue.
+    Ready,
+    Running,
+    /// Switched out until something wakes it. `killable`: a kill does, too.
+    Parked { killable: bool },
+    /// It will never run again.
+    Ended,
+}
+
+/// What a parked fiber waits for, as the dump prints it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reason {
+    pub(crate) verb: &'static str,
+    pub(crate) detail: Detail,
+}
+
+/// The object of a wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Detail {
+    None,
+    Descriptor(i32),
+    Task(u64),
+    /// A deadline, in nanoseconds of the Cooperator's clock.
+    Time(u64),
+    Count(usize),
+}
+
+impl Reason {
+    pub(crate) const fn new(verb: &'static str) -> Self {
+        Reason { verb, detail: Detail::None }
+    }
+
+    pub(crate) const fn on(verb: &'static str, detail: Detail) -> Self {
+        Reason { verb, detail }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail {
+            Detail::None => f.write_str(self.verb),
+            Detail::Descriptor(fd) => write!(f, "{} on fd {fd}", self.verb),
+            Detail::Task(id) => write!(f, "{} task #{id}", self.verb),
+            Detail::Time(_) => f.write_str(self.verb),
+            Detail::Count(count) => write!(f, "{} of {count}", self.verb),
+        }
+    }
+}
+
+/// The part of a task that scheduling and waiting need. Always the first field of a `Task`.
+#[repr(C)]
+pub(crate) struct Fiber {
+    pub(crate) context: UnsafeCell<Context>,
+    /// The next in the ready queue.
+    pub(crate) next: Cell<*const Fiber>,
+    pub(crate) state: Cell<State>,
+    /// Waits of this fiber are refused, and why: the effective kill of the innermost region it is in. Written by `task`.
+    pub(crate) killed: Cell<Option<Killed>>,
+    /// Whether a wait has been refused since `killed` last changed.
+    pub(crate) kill_delivered: Cell<bool>,
+    /// How many waits in a row were refused.
+    pub(crate) refusals: Cell<u32>,
+    pub(crate) reason: Cell<Reason>,
+    /// The place in the source of the wait.
+    pub(crate) place: Cell<&'static Location<'static>>,
+    /// When the wait began, on the Cooperator's clock as of its last pass.
+    pub(crate) since: Cell<u64>,
+}
+
+impl Fiber {
+    pub(crate) fn new(context: Context, place: &'static Location<'static>) -> Self {
+        Fiber {
+            context: UnsafeCell::new(context),
+            next: Cell::new(ptr::null()),
+            state: Cell::new(State::Ready),
+            killed: Cell::new(None),
+            kill_delivered: Cell::new(false),
+            refusals: Cell::new(0),
+            reason: Cell::new(Reason::new("start")),
+            place: Cell::new(place),
+            since: Cell::new(0),
+        }
+    }
+}

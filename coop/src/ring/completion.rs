@@ -1,0 +1,25 @@
+//! What comes back.
+
+/// One completion entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cqe {
+    pub(crate) user_data: u64,
+    pub(crate) result: i32,
+    pub(crate) flags: u32,
+}
+
+impl Cqe {
+    /// `IORING_CQE_F_MORE`: the operation goes on, this was not its last completion.
+    pub(crate) fn has_more(&self) -> bool {
+        self.flags & (1 << 1) != 0
+    }
+}
+
+/// What the runtime does with the completion of an operation. The pointer in a slot leads here.
+///
+/// # Safety
+/// Implementors stay at their address from `Slots::insert` until their last completion was delivered.
+pub(crate) unsafe trait Completion {
+    /// Called on the loop's stack for each completion; must not switch, allocate much, or run user code.
+    fn complete(&self, result: i32, flags: u32, last: bool);
+}

@@ -1,0 +1,98 @@
+//! The kernel's side of waiting: submissions go in, completions come out. Knows no task.
+//!
+//! [`Ring`] is the seam. What lies behind it is chosen when a Cooperator starts: io_uring, or a simulation in which nothing
+//! happens but what a seed decides. Operations are described as io_uring submissions ([`Sqe`]); a driver for another kernel
+//! interface interprets the same descriptions.
+
+mod completion;
+mod enter;
+mod simulated;
+mod slots;
+mod submission;
+mod uring;
+
+pub(crate) use completion::{Completion, Cqe};
+pub(crate) use simulated::Simulated;
+pub(crate) use slots::Slots;
+pub(crate) use submission::{POLL_FIRST, Sqe};
+pub(crate) use uring::{TaskRun, Uring};
+
+use std::io;
+use std::time::Duration;
+
+/// How long [`Ring::enter`] may wait for a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all.
+    None,
+    /// At most this long.
+    Until(Duration),
+    /// Until there is one.
+    Forever,
+}
+
+/// A queue of submissions to a kernel and of completions from it.
+pub(crate) trait Ring {
+    /// Queues a submission. It never fails: when the queue is full it is handed over first, and what the kernel will not
+    /// take now waits in memory.
+    fn push(&self, sqe: Sqe);
+
+    /// Submissions that the kernel has not taken.
+    fn unsubmitted(&self) -> usize;
+
+    /// Whether [`Ring::enter`] without patience would do anything: there is something to submit or to pick up.
+    fn has_work(&self) -> bool;
+
+    /// Hands over what is queued and waits for a completion. Being woken early by a signal, or by a kernel that is short of
+    /// memory, is no error: callers loop on what they wait for.
+    fn enter(&self, patience: Patience) -> io::Result<()>;
+
+    /// Takes the completions that are there.
+    fn reap(&self, each: impl FnMut(Cqe));
+}
+
+/// The rings there are, told apart at run time: one predictable branch before a system call.
+pub(crate) enum Driver {
+    Uring(Box<Uring>),
+    Simulated(Box<Simulated>),
+}
+
+impl Ring for Driver {
+    #[inline]
+    fn push(&self, sqe: Sqe) {
+        match self {
+            Driver::Uring(ring) => ring.push(sqe),
+            Driver::Simulated(ring) => ring.push(sqe),
+        }
+    }
+
+    #[inline]
+    fn unsubmitted(&self) -> usize {
+        match self {
+            Driver::Uring(ring) => ring.unsubmitted(),
+            Driver::Simulated(ring) => ring.unsubmitted(),
+        }
+    }
+
+    #[inline]
+    fn has_work(&self) -> bool {
+        match self {
+            Driver::Uring(ring) => ring.has_work(),
+            Driver::Simulated(ring) => ring.has_work(),
+        }
+    }
+
+    fn enter(&self, patience: Patience) -> io::Result<()> {
+        match self {
+            Driver::Uring(ring) => ring.enter(patience),
+            Driver::Simulated(ring) => ring.enter(patience),
+        }
+    }
+
+    fn reap(&self, each: impl FnMut(Cqe)) {
+        match self {
+            Driver::Uring(ring) => ring.reap(each),
+            Driver::Simulated(ring) => ring.reap(each),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Which operation a completion belongs to: user data is a slot and its generation.
+//!
+//! A raw pointer in user data would be followed for completions that are late, doubled, or forged by a forked child that
+//! scribbles over the shared ring. A slot's generation grows each time it is used, so an unknown one is counted and ignored.
+
+use super::{Completion, Cqe};
+use std::cell::{Cell, UnsafeCell};
+
+struct Slot {
+    generation: u32,
+    /// The next free slot while free.
+    next: u32,
+    target: Option<*const dyn Completion>,
+}
+
+/// User data of submissions whose completion means nothing to anyone.
+pub(crate) const NOBODY: u64 = 0;
+
+const NONE: u32 = u32::MAX;
+
+/// The operations in flight.
+pub(crate) struct Slots {
+    slots: UnsafeCell<Vec<Slot>>,
+    free: Cell<u32>,
+    in_flight: Cell<usize>,
+    strays: Cell<u64>,
+}
+
+impl Slots {
+    pub(crate) fn new() -> Self {
+        Slots { slots: UnsafeCell::new(Vec::new()), free: Cell::new(NONE), in_flight: Cell::new(0), strays: Cell::new(0) }
+    }
+
+    /// Gives `target` a slot; returns the user data that leads back to it.
+    ///
+    /// # Safety
+    /// `target` stays valid at its address until its last completion has been delivered.
+    pub(crate) unsafe fn insert(&self, target: *const dyn Completion) -> u64 {
+        // SAFETY: no other reference into the vector exists: this type is for one thread, and no method lets one out or
+        // calls out while holding one.
+        let slots = unsafe { &mut *self.slots.get() };
+        let index = self.free.get();
+        let index = if index == NONE {
+            slots.push(Slot { generation: 1, next: NONE, target: None });
+            slots.len() as u32 - 1
+        } else {
+            self.free.set(slots[index as usize].next);
+            index
+        };
+        let slot = &mut slots[index as usize];
+        slot.target = Some(target);
+        self.in_flight.set(self.in_flight.get() + 1);
+        u64::from(slot.generation) << 32 | u64::from(index)
+    }
+
+    /// Delivers a completion to whom it belongs. The slot is free again once it was the last.
+    pub(crate) fn deliver(&self, cqe: Cqe) {
+        if cqe.user_data == NOBODY {
+            return;
+        }
+        let (generation, index) = ((cqe.user_data >> 32) as u32, cqe.user_data as u32);
+        // SAFETY: as in `insert`; the borrow ends before `complete` is called.
+        let slots = unsafe { &mut *self.slots.get() };
+        let target = match slots.get_mut(index as usize) {
+            Some(slot) if slot.generation == generation && slot.target.is_some() => slot,
+            _ => {
+                self.strays.set(self.strays.get() + 1);
+                return;
+            }
+        };
+        let last = !cqe.has_more();
+        let completion = if last {
+            // Generation 0 is skipped: with slot 0 it would be `NOBODY`.
+            target.generation = target.generation.checked_add(1).unwrap_or(1);
+            target.next = self.free.replace(index);
+            self.in_flight.set(self.in_flight.get() - 1);
+            target.target.take()
+        } else {
+            target.target
+        };
+        if let Some(completion) = completion {
+            // SAFETY: `insert`'s caller keeps the target valid until its last completion, which is this one or later.
+            unsafe { (*completion).complete(cqe.result, cqe.flags, last) };
+        }
+    }
+
+    /// Operations without a last completion yet.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    /// Completions that belonged to nobody.
+    pub(crate) fn strays(&self) -> u64 {
+        self.strays.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[derive(Default)]
+    struct Log(RefCell<Vec<(i32, bool)>>);
+
+    // SAFETY: the tests keep their logs until the end.
+    unsafe impl Completion for Log {
+        fn complete(&self, result: i32, _: u32, last: bool) {
+            self.0.borrow_mut().push((result, last));
+        }
+    }
+
+    #[test]
+    fn an_operation_ends_at_its_own_completion_without_more_and_old_generations_are_strays() {
+        let (slots, log, other) = (Slots::new(), Log::default(), Log::default());
+        // SAFETY: both logs outlive `slots`' last delivery.
+        let key = unsafe { slots.insert(&log as &dyn Completion) };
+        slots.deliver(Cqe { user_data: key, result: 1, flags: 2 });
+        slots.deliver(Cqe { user_data: key, result: 2, flags: 0 });
+        assert_eq!(slots.in_flight(), 0);
+        slots.deliver(Cqe { user_data: key, result: 3, flags: 0 });
+        // SAFETY: as above.
+        let reused = unsafe { slots.insert(&other as &dyn Completion) };
+        assert_eq!(reused as u32, key as u32, "the same slot in a later generation");
+        slots.deliver(Cqe { user_data: key, result: 4, flags: 0 });
+        slots.deliver(Cqe { user_data: 0xdead_beef_0000_4444, result: 5, flags: 0 });
+        slots.deliver(Cqe { user_data: NOBODY, result: 6, flags: 0 });
+        assert_eq!(*log.0.borrow(), [(1, false), (2, true)]);
+        assert!(other.0.borrow().is_empty());
+        assert_eq!((slots.strays(), slots.in_flight()), (3, 1));
+    }
+}

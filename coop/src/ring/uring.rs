@@ -1,0 +1,157 @@
+//! The ring of the running kernel.
+
+use super::enter::{self, Target};
+use super::{Cqe, Patience, Ring, Sqe};
+use io_uring::IoUring;
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::process::abort;
+
+/// When the kernel runs the second half of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskRun {
+    /// When we ask for it. A cancel then always beats what has not run.
+    Deferred,
+    /// At the next system call of any kind: the adversarial order, for tests.
+    Cooperative,
+}
+
+/// io_uring, created, entered and destroyed on one thread.
+pub(crate) struct Uring {
+    /// Only touched between the start and the end of one method, none of which calls out while it holds a queue.
+    ring: UnsafeCell<IoUring>,
+    target: Target,
+    /// What did not fit the submission queue when the kernel would take nothing.
+    backlog: RefCell<VecDeque<Sqe>>,
+    /// Completions taken out by `push` or `enter` to make room are never needed: the kernel keeps what overflows.
+    enters: Cell<u64>,
+}
+
+impl Uring {
+    /// A ring with at least 64 submission entries, as near to `entries` as the memory limits allow.
+    pub(crate) fn new(entries: u32, task_run: TaskRun) -> io::Result<Self> {
+        let mut size = entries.next_power_of_two().max(64);
+        let mut attempts = 0;
+        let ring = loop {
+            match Self::build(size, task_run) {
+                Ok(ring) => break ring,
+                // The kernel frees the memory of a ring that was just closed a little later, so ENOMEM may pass; if it
+                // does not, a smaller ring may fit what RLIMIT_MEMLOCK has left.
+                Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
+                    if attempts < 5 {
+                        attempts += 1;
+                        std::thread::sleep(std::time::Duration::from_millis(10));
+                    } else if size > 64 {
+                        size /= 2;
+                    } else {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let target = Target::register(ring.as_raw_fd());
+        Ok(Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), enters: Cell::new(0) })
+    }
+
+    fn build(entries: u32, task_run: TaskRun) -> io::Result<IoUring> {
+        let mut builder = IoUring::builder();
+        // SUBMIT_ALL: one bad entry must not hold up those behind it. The completion queue is large because kills come in
+        // thousands; what overflows it is kept by the kernel, at a price.
+        builder.setup_clamp().setup_submit_all().setup_single_issuer().setup_cqsize(entries * 16).setup_taskrun_flag();
+        builder.dontfork();
+        match task_run {
+            TaskRun::Deferred => builder.setup_defer_taskrun(),
+            TaskRun::Cooperative => builder.setup_coop_taskrun(),
+        };
+        builder.build(entries)
+    }
+
+    /// How many times the kernel was entered.
+    pub(crate) fn enters(&self) -> u64 {
+        self.enters.get()
+    }
+
+    /// Moves the backlog into the submission queue as far as it goes.
+    fn refill(&self) {
+        let mut backlog = self.backlog.borrow_mut();
+        while let Some(sqe) = backlog.front() {
+            if !self.try_push(sqe) {
+                break;
+            }
+            backlog.pop_front();
+        }
+    }
+
+    fn try_push(&self, sqe: &Sqe) -> bool {
+        // SAFETY: see `ring`. That the memory an entry names stays valid is upheld by whoever pushes it.
+        unsafe { (*self.ring.get()).submission_shared().push(&sqe.into_entry()).is_ok() }
+    }
+}
+
+impl Ring for Uring {
+    fn push(&self, sqe: Sqe) {
+        if self.backlog.borrow().is_empty() && self.try_push(&sqe) {
+            return;
+        }
+        // Full: hand it over, without waiting. Whatever the kernel says, the entry is kept.
+        self.backlog.borrow_mut().push_back(sqe);
+        let _ = self.enter(Patience::None);
+    }
+
+    fn unsubmitted(&self) -> usize {
+        // SAFETY: see `ring`.
+        let queued = unsafe { (*self.ring.get()).submission_shared().len() };
+        queued + self.backlog.borrow().len()
+    }
+
+    fn has_work(&self) -> bool {
+        // SAFETY: see `ring`.
+        let (queued, flagged, completed) = unsafe {
+            let ring = &*self.ring.get();
+            let submission = ring.submission_shared();
+            let flagged = submission.taskrun() || submission.cq_overflow();
+            (!submission.is_empty(), flagged, !ring.completion_shared().is_empty())
+        };
+        queued || flagged || completed || !self.backlog.borrow().is_empty()
+    }
+
+    fn enter(&self, patience: Patience) -> io::Result<()> {
+        self.refill();
+        // SAFETY: see `ring`.
+        let (count, completed) = unsafe {
+            let ring = &*self.ring.get();
+            (ring.submission_shared().len() as u32, !ring.completion_shared().is_empty())
+        };
+        let patience = if completed { Patience::None } else { patience };
+        self.enters.set(self.enters.get() + 1);
+        match enter::enter(self.target, count, patience) {
+            Ok(_) => {
+                self.refill();
+                Ok(())
+            }
+            Err(error) => match error.raw_os_error() {
+                // The time was up; a signal came; the completion queue must be emptied first; no memory just now.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                Some(libc::EBADR) => {
+                    // The kernel could not even keep an overflowed completion: some operation will never end.
+                    eprintln!("coop: the kernel dropped an io_uring completion for want of memory");
+                    abort();
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn reap(&self, mut each: impl FnMut(Cqe)) {
+        loop {
+            // One at a time: `each` may push, and must not find a queue borrowed.
+            // SAFETY: see `ring`.
+            let next = unsafe { (*self.ring.get()).completion_shared().next() };
+            let Some(entry) = next else { break };
+            each(Cqe { user_data: entry.user_data(), result: entry.result(), flags: entry.flags() });
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Stacks: where tasks keep their frames. Made in size classes, guarded always, reused, and watched for overflow.
+//!
+//! ```text
+//!   slab (one mapping)
+//!   ┌───────┬───────────────┬───────┬───────────────┬───────┬──────────
+//!   │ guard │ stack 0       │ guard │ stack 1       │ guard │ …
+//!   │ 64 KiB│ ◀── grows ── ▲│       │              ▲│       │
+//!   └───────┴──────────────┴┴───────┴──────────────┴┴───────┴──────────
+//!                          └ the task's own record, its closure, then its frames
+//! ```
+
+mod guard;
+pub(crate) mod overflow;
+mod pool;
+
+pub(crate) use guard::GUARD_SIZE;
+pub(crate) use pool::{Pool, Stack};
+
+/// The usable size of a stack for which nobody said anything: 256 KiB of address space, of which only touched pages cost.
+pub(crate) const DEFAULT_SIZE: usize = 256 * 1024;
+
+/// The smallest stack. A panic with a backtrace takes 22 KiB.
+pub(crate) const MINIMUM_SIZE: usize = 32 * 1024;
+
+/// What a stack size stands for in this build: unoptimised frames are up to four times as large.
+pub(crate) const fn scaled(size: usize) -> usize {
+    if cfg!(debug_assertions) { size * 4 } else { size }
+}

@@ -1,0 +1,277 @@
+//! The pool of one Cooperator: stacks in power-of-two size classes, cut from a few large mappings and used again.
+
+use super::guard::{self, GUARD_SIZE};
+use crate::sys;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::ptr;
+
+const SMALLEST_CLASS: u32 = 15; // 32 KiB
+const CLASSES: usize = 24; // up to 2^38 bytes
+
+/// The first slab of a class has this many stacks, each later one twice as many as the one before: a million stacks are 15
+/// mappings at most.
+const FIRST_SLAB: usize = 64;
+
+/// Usable memory for frames: `[top - size, top)`, with a guard below it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stack {
+    top: *mut u8,
+    class: u32,
+}
+
+impl Stack {
+    /// The high end, aligned to a page.
+    pub(crate) fn top(&self) -> *mut u8 {
+        self.top
+    }
+
+    /// Bytes from the guard to the top.
+    pub(crate) fn size(&self) -> usize {
+        1 << self.class
+    }
+
+    /// The address range of the guard and of the usable part, for telling an overflow from another fault.
+    pub(crate) fn contains_in_guard(&self, address: usize) -> bool {
+        let bottom = self.top.addr() - self.size();
+        (bottom - GUARD_SIZE..bottom).contains(&address)
+    }
+}
+
+struct Slab {
+    base: *mut u8,
+    len: usize,
+}
+
+struct Class {
+    /// Tops of stacks whose topmost pages are likely in memory and in cache. Linked through the last word of each.
+    warm: Cell<*mut u8>,
+    warm_count: Cell<usize>,
+    /// Tops of stacks whose memory was given back.
+    cold: RefCell<Vec<*mut u8>>,
+    /// The part of the newest slab that was never cut.
+    fresh: Cell<*mut u8>,
+    fresh_count: Cell<usize>,
+    slabs: RefCell<Vec<Slab>>,
+}
+
+/// Hands out stacks and takes them back. For one thread.
+pub(crate) struct Pool {
+    classes: [Class; CLASSES],
+    warm_limit: usize,
+    taken: Cell<usize>,
+}
+
+impl Pool {
+    /// `warm_limit` is how many unused stacks of a class keep their memory when the Cooperator idles.
+    pub(crate) fn new(warm_limit: usize) -> Self {
+        const EMPTY: Class = Class {
+            warm: Cell::new(ptr::null_mut()),
+            warm_count: Cell::new(0),
+            cold: RefCell::new(Vec::new()),
+            fresh: Cell::new(ptr::null_mut()),
+            fresh_count: Cell::new(0),
+            slabs: RefCell::new(Vec::new()),
+        };
+        Pool { classes: [EMPTY; CLASSES], warm_limit, taken: Cell::new(0) }
+    }
+
+    /// A stack of at least `size` usable bytes.
+    #[inline]
+    pub(crate) fn take(&self, size: usize) -> io::Result<Stack> {
+        let class = size.max(1 << SMALLEST_CLASS).next_power_of_two().trailing_zeros();
+        let Some(pool) = self.classes.get((class - SMALLEST_CLASS) as usize) else {
+            return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+        };
+        let warm = pool.warm.get();
+        let top = if warm.is_null() {
+            pool.take_cold(1 << class)?
+        } else {
+            // SAFETY: a warm stack is free and its last word is the link that `give_back` wrote.
+            pool.warm.set(unsafe { warm.cast::<*mut u8>().sub(1).read() });
+            pool.warm_count.set(pool.warm_count.get() - 1);
+            warm
+        };
+        self.taken.set(self.taken.get() + 1);
+        Ok(Stack { top, class })
+    }
+
+    /// Takes a stack back.
+    ///
+    /// # Safety
+    /// It came from `take` of this pool. Nothing on it is needed any more, but for frames that the running flow is about to
+    /// leave for good without anyone calling `take` or `trim` meanwhile.
+    #[inline]
+    pub(crate) unsafe fn give_back(&self, stack: Stack) {
+        let pool = &self.classes[(stack.class - SMALLEST_CLASS) as usize];
+        // SAFETY: the caller's promise: the stack's memory is ours again; the last word holds no live frame.
+        unsafe { stack.top.cast::<*mut u8>().sub(1).write(pool.warm.get()) };
+        pool.warm.set(stack.top);
+        pool.warm_count.set(pool.warm_count.get() + 1);
+        self.taken.set(self.taken.get() - 1);
+    }
+
+    /// Gives the memory of unused stacks above the warm limit back to the kernel, at most `most` of them. True if any is left
+    /// to give.
+    pub(crate) fn trim(&self, most: usize) -> bool {
+        let mut budget = most;
+        for (index, pool) in self.classes.iter().enumerate() {
+            while pool.warm_count.get() > self.warm_limit {
+                if budget == 0 {
+                    return true;
+                }
+                budget -= 1;
+                let top = pool.warm.get();
+                let size = 1usize << (index as u32 + SMALLEST_CLASS);
+                // SAFETY: a warm stack is free, and its last word is the link. Guards survive MADV_DONTNEED.
+                unsafe {
+                    pool.warm.set(top.cast::<*mut u8>().sub(1).read());
+                    sys::discard(top.sub(size), size);
+                }
+                pool.warm_count.set(pool.warm_count.get() - 1);
+                pool.cold.borrow_mut().push(top);
+            }
+        }
+        false
+    }
+
+    /// How many stacks are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.get()
+    }
+
+    /// How many mappings the pool has made.
+    pub(crate) fn mappings(&self) -> usize {
+        self.classes.iter().map(|class| class.slabs.borrow().len()).sum()
+    }
+}
+
+impl Class {
+    #[cold]
+    fn take_cold(&self, size: usize) -> io::Result<*mut u8> {
+        if let Some(top) = self.cold.borrow_mut().pop() {
+            return Ok(top);
+        }
+        if self.fresh_count.get() == 0 {
+            self.grow(size)?;
+        }
+        let base = self.fresh.get();
+        // SAFETY: `base` is the start of an uncut slot within the newest slab.
+        let top = unsafe {
+            guard::install(base)?;
+            base.add(GUARD_SIZE + size)
+        };
+        self.fresh.set(top);
+        self.fresh_count.set(self.fresh_count.get() - 1);
+        Ok(top)
+    }
+
+    fn grow(&self, size: usize) -> io::Result<()> {
+        let mut slabs = self.slabs.borrow_mut();
+        // Large classes start smaller: the first slab is at most 1 GiB of address space.
+        let first = FIRST_SLAB.min((1 << 30) / size).max(1);
+        let mut count = first << slabs.len().min(32);
+        loop {
+            match sys::reserve(count * (size + GUARD_SIZE)) {
+                Ok(base) => {
+                    slabs.push(Slab { base, len: count * (size + GUARD_SIZE) });
+                    self.fresh.set(base);
+                    self.fresh_count.set(count);
+                    return Ok(());
+                }
+                // Under RLIMIT_AS, or without overcommit, a smaller slab may still be had.
+                Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && count > 1 => count /= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if self.taken.get() != 0 {
+            // A task that never ended, or a JoinHandle that outlived the Cooperator, still points into some stack: all of
+            // them stay mapped for good.
+            return;
+        }
+        for slab in self.classes.iter().flat_map(|class| class.slabs.take()) {
+            // SAFETY: no stack is taken, so nothing refers to the slab.
+            unsafe { sys::release(slab.base, slab.len) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mappings() -> usize {
+        std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+    }
+
+    #[test]
+    fn a_stack_is_writable_to_its_bottom_and_is_used_again() {
+        let pool = Pool::new(8);
+        let stack = pool.take(40_000).unwrap();
+        assert_eq!(stack.size(), 65536, "rounded up to its class");
+        // SAFETY: the stack is this test's alone.
+        unsafe {
+            stack.top().sub(1).write(1);
+            stack.top().sub(stack.size()).write(2);
+            pool.give_back(stack);
+        }
+        assert_eq!(pool.take(65536).unwrap().top(), stack.top());
+        // SAFETY: as above.
+        unsafe { pool.give_back(stack) };
+    }
+
+    #[test]
+    fn trimming_gives_memory_back_and_keeps_the_stack() {
+        let pool = Pool::new(1);
+        let stacks: Vec<Stack> = (0..3).map(|_| pool.take(32768).unwrap()).collect();
+        for stack in &stacks {
+            // SAFETY: the stacks are this test's alone.
+            unsafe {
+                stack.top().sub(16).write(9);
+                pool.give_back(*stack);
+            }
+        }
+        assert!(pool.trim(1) && !pool.trim(5), "two of three are above the limit of one");
+        let again: Vec<Stack> = (0..3).map(|_| pool.take(32768).unwrap()).collect();
+        // SAFETY: as above.
+        let bytes: Vec<u8> = again.iter().map(|stack| unsafe { stack.top().sub(16).read() }).collect();
+        assert_eq!(bytes.iter().filter(|byte| **byte == 0).count(), 2, "two came back zeroed: {bytes:?}");
+        // SAFETY: as above.
+        again.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+    }
+
+    #[test]
+    fn ten_thousand_guarded_stacks_are_a_handful_of_mappings() {
+        let pool = Pool::new(0);
+        let before = mappings();
+        let stacks: Vec<Stack> = (0..10_000).map(|_| pool.take(65536).unwrap()).collect();
+        assert!(mappings() <= before + 10, "{before} mappings became {}", mappings());
+        assert!(pool.mappings() <= 8);
+        // SAFETY: the stacks are this test's alone.
+        stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+    }
+
+    #[test]
+    fn a_kernel_without_guard_advice_gets_protected_pages() {
+        guard::refuse_advice(true);
+        let pool = Pool::new(0);
+        let stack = pool.take(32768).unwrap();
+        let guard = format!("{:x}-", stack.top().addr() - stack.size() - GUARD_SIZE);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.starts_with(&guard)).unwrap_or_else(|| panic!("{guard} in\n{maps}"));
+        assert!(line.contains("---p"), "{line}");
+        guard::refuse_advice(false);
+        // SAFETY: the stack is this test's alone.
+        unsafe { pool.give_back(stack) };
+    }
+
+    #[test]
+    fn a_size_beyond_every_class_is_an_error() {
+        assert_eq!(Pool::new(0).take(1 << 40).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+    }
+}

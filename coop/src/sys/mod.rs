@@ -1,0 +1,87 @@
+//! System calls and kernel constants, nothing else: each function is one call with its errno turned into `io::Error`.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+/// `madvise` advice of Linux 6.13: make pages that fault on every access, without splitting the mapping.
+pub(crate) const MADV_GUARD_INSTALL: libc::c_int = 102;
+
+/// Turns a `-1` return into the thread's errno.
+pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Like [`check`], for calls that return a size.
+pub(crate) fn check_size(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Takes ownership of a descriptor that a call has just returned.
+pub(crate) fn owned(result: libc::c_int) -> io::Result<OwnedFd> {
+    let fd = check(result)?;
+    // SAFETY: the kernel has just given this process the descriptor, and nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Reserves `len` bytes of zeroed private memory that costs nothing until touched and is not inherited by `fork`.
+pub(crate) fn reserve(len: usize) -> io::Result<*mut u8> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+    // SAFETY: an anonymous mapping at an address of the kernel's choosing touches no existing memory.
+    let base = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // A forked child must not run on, or scribble over, its parent's stacks. A kernel that refuses leaves them inherited
+    // copy-on-write, which is no worse than any other memory.
+    // SAFETY: the range is the mapping made just above.
+    unsafe { libc::madvise(base, len, libc::MADV_DONTFORK) };
+    Ok(base.cast())
+}
+
+/// # Safety
+/// `[base, base + len)` is a mapping made by [`reserve`] that nothing refers to any more.
+pub(crate) unsafe fn release(base: *mut u8, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::munmap(base.cast(), len) };
+}
+
+/// # Safety
+/// `[base, base + len)` lies within a mapping made by [`reserve`] and holds nothing that is still needed.
+pub(crate) unsafe fn discard(base: *mut u8, len: usize) {
+    // SAFETY: the caller's promise. Failure only means that the memory stays resident.
+    unsafe { libc::madvise(base.cast(), len, libc::MADV_DONTNEED) };
+}
+
+/// The size of a page.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: sysconf has no preconditions.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+pub(crate) fn monotonic() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place for the result.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// A new eventfd: close-on-exec and non-blocking.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: eventfd has no preconditions.
+    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
+}
+
+/// Adds one to an eventfd. Async-signal-safe. A full counter already wakes its reader, so errors do not matter.
+pub(crate) fn eventfd_wake(fd: RawFd) {
+    let one = 1u64;
+    // SAFETY: eight readable bytes, as an eventfd wants.
+    unsafe { libc::write(fd, (&raw const one).cast(), 8) };
+}
+
+/// Writes to standard error from a signal handler: no allocation, no lock.
+pub(crate) fn write_stderr(bytes: &[u8]) {
+    // SAFETY: `bytes` is readable; a short or failed write of a death message has no remedy.
+    unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
+}

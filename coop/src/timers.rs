@@ -1,0 +1,289 @@
+//! Timers in user space: the kernel sees one deadline, the nearest.
+//!
+//! A hierarchical wheel over the bits of the deadline in nanoseconds: eleven levels of 64 slots, six bits each. A timer
+//! stands at the level of the highest bit in which its deadline differs from the wheel's time, so each level spans what one
+//! slot of the level above does. Linking and unlinking cost O(1) and allocate nothing: entries live with whoever waits.
+//!
+//! ```text
+//!   level 0   64 slots of 1 ns          exact: one slot, one deadline
+//!   level 1   64 slots of 64 ns         when the wheel's time enters a slot, its timers move to lower levels
+//!   …
+//!   level 10  16 slots of 2^60 ns
+//! ```
+//!
+//! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 6, with a bitmap a level.)
+
+use crate::list::{RawLink, RawList};
+use std::cell::Cell;
+use std::marker::PhantomPinned;
+
+const LEVELS: usize = 11;
+const SLOTS: usize = 64;
+
+/// A deadline and what to do then. Unlinks itself when dropped.
+#[repr(C)]
+pub(crate) struct Timer {
+    link: RawLink,
+    deadline: Cell<u64>,
+    /// Called on the loop's stack, the timer already unlinked; must not switch or run user code.
+    fire: unsafe fn(*const Timer),
+    /// The wheel's count of linked timers, while linked.
+    wheel: Cell<*const Timers>,
+    slot: Cell<(u8, u8)>,
+    _pinned: PhantomPinned,
+}
+
+impl Timer {
+    /// # Safety
+    /// `fire` is sound to call with this timer's address whenever it is linked.
+    pub(crate) const unsafe fn new(fire: unsafe fn(*const Timer)) -> Self {
+        Timer {
+            link: RawLink::new(),
+            deadline: Cell::new(0),
+            fire,
+            wheel: Cell::new(std::ptr::null()),
+            slot: Cell::new((0, 0)),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline.get()
+    }
+
+    /// Stops it. O(1).
+    #[inline]
+    pub(crate) fn stop(&self) {
+        if self.link.is_linked() {
+            // SAFETY: a linked timer's wheel is alive: `start`'s contract.
+            let wheel = unsafe { &*self.wheel.get() };
+            self.link.unlink();
+            wheel.removed(self.slot.get());
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The timers of one Cooperator.
+pub(crate) struct Timers {
+    levels: [[RawList; SLOTS]; LEVELS],
+    occupied: [Cell<u64>; LEVELS],
+    /// All timers due before this have fired. Never ahead of the clock.
+    elapsed: Cell<u64>,
+    count: Cell<usize>,
+}
+
+impl Timers {
+    /// It must not move once a timer was started.
+    pub(crate) fn new(now: u64) -> Self {
+        Timers {
+            levels: [const { [const { RawList::new() }; SLOTS] }; LEVELS],
+            occupied: [const { Cell::new(0) }; LEVELS],
+            elapsed: Cell::new(now),
+            count: Cell::new(0),
+        }
+    }
+
+    /// Timers running.
+    pub(crate) fn len(&self) -> usize {
+        self.count.get()
+    }
+
+    /// Starts `timer`; a deadline that has passed fires at the next [`Timers::advance`].
+    ///
+    /// # Safety
+    /// `timer` is stopped. Neither it nor the wheel moves or goes away until it has fired or was stopped.
+    #[inline]
+    pub(crate) unsafe fn start(&self, timer: &Timer, deadline: u64) {
+        timer.deadline.set(deadline);
+        timer.wheel.set(self);
+        self.count.set(self.count.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { self.place(timer) };
+    }
+
+    /// # Safety
+    /// As [`Timers::start`].
+    #[inline]
+    unsafe fn place(&self, timer: &Timer) {
+        // A deadline in the past stands where the wheel is.
+        let deadline = timer.deadline.get().max(self.elapsed.get());
+        let differing = (deadline ^ self.elapsed.get()) | (SLOTS as u64 - 1);
+        let level = (63 - differing.leading_zeros() as usize) / 6;
+        let slot = (deadline >> (6 * level)) as usize % SLOTS;
+        timer.slot.set((level as u8, slot as u8));
+        self.occupied[level].set(self.occupied[level].get() | 1 << slot);
+        // SAFETY: the caller's promise.
+        unsafe { self.levels[level][slot].push_back(&timer.link) };
+    }
+
+    #[inline]
+    fn removed(&self, (level, slot): (u8, u8)) {
+        self.count.set(self.count.get() - 1);
+        if self.levels[level as usize][slot as usize].is_empty() {
+            let occupied = &self.occupied[level as usize];
+            occupied.set(occupied.get() & !(1 << slot));
+        }
+    }
+
+    /// The earliest occupied slot: its level, index, and the time it begins at.
+    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        // Every timer of a level is due before any of a higher level.
+        let (level, occupied) = self.occupied.iter().map(Cell::get).enumerate().find(|(_, bits)| *bits != 0)?;
+        let slot = occupied.trailing_zeros() as usize;
+        let span = 6 * level as u32;
+        // The bits above this level are those of the wheel's time.
+        let above = self.elapsed.get().checked_shr(span + 6).map_or(0, |bits| bits.checked_shl(span + 6).unwrap_or(0));
+        Some((level, slot, above | (slot as u64) << span))
+    }
+
+    /// A time not after the earliest deadline, and equal to it where finding out is cheap.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        const LOOK_AT: usize = 64;
+        let (level, slot, begins) = self.next_slot()?;
+        let list = &self.levels[level][slot];
+        let mut link = list.front();
+        let mut earliest = u64::MAX;
+        for _ in 0..LOOK_AT {
+            if link.is_null() {
+                return Some(earliest);
+            }
+            // SAFETY: what is linked in a slot is a live timer, which starts with its link.
+            unsafe {
+                earliest = earliest.min((*link.cast::<Timer>()).deadline.get());
+                link = list.after(link);
+            }
+        }
+        // A crowd: wake when the slot begins; its timers then move to levels where they are few.
+        Some(begins.max(self.elapsed.get()))
+    }
+
+    /// Fires every timer due at `now`, in the order of their deadlines, equal ones in the order they were started.
+    pub(crate) fn advance(&self, now: u64) {
+        while let Some((level, slot, begins)) = self.next_slot() {
+            if begins > now {
+                break;
+            }
+            // Entering a slot: at level 0 all its timers are due, above it they now differ only in lower bits.
+            self.elapsed.set(self.elapsed.get().max(begins));
+            let list = &self.levels[level][slot];
+            while !list.is_empty() {
+                let timer = list.front().cast::<Timer>();
+                // SAFETY: linked, so alive. `fire` is sound by the contract of `Timer::new`; placing a timer again keeps the
+                // promise of whoever started it.
+                unsafe {
+                    (*timer).stop();
+                    if level == 0 {
+                        ((*timer).fire)(timer);
+                    } else {
+                        self.count.set(self.count.get() + 1);
+                        self.place(&*timer);
+                    }
+                }
+            }
+        }
+        self.elapsed.set(self.elapsed.get().max(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use std::cell::RefCell;
+    use std::pin::Pin;
+
+    #[repr(C)]
+    struct Probe {
+        timer: Timer,
+        name: usize,
+    }
+
+    thread_local! {
+        static FIRED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    }
+
+    unsafe fn record(timer: *const Timer) {
+        // SAFETY: only ever the timer of a `Probe`, its first field.
+        let name = unsafe { (*timer.cast::<Probe>()).name };
+        FIRED.with_borrow_mut(|fired| fired.push(name));
+    }
+
+    fn probe(name: usize) -> Pin<Box<Probe>> {
+        // SAFETY: `record` only reads the probe around the timer.
+        Box::pin(Probe { timer: unsafe { Timer::new(record) }, name })
+    }
+
+    fn fired() -> Vec<usize> {
+        FIRED.take()
+    }
+
+    #[test]
+    fn timers_fire_in_the_order_of_their_deadlines_and_not_before() {
+        let timers = Box::new(Timers::new(5));
+        let probes: Vec<_> = (0..6).map(probe).collect();
+        let deadlines = [5_000_000_000, 70, 64, 70, 3, u64::MAX];
+        for (probe, deadline) in probes.iter().zip(deadlines) {
+            // SAFETY: both are boxed and live to the end of the test.
+            unsafe { timers.start(&probe.timer, deadline) };
+        }
+        timers.advance(5);
+        assert_eq!(fired(), [4], "what is overdue fires at once");
+        assert_eq!(timers.next_deadline(), Some(64));
+        timers.advance(63);
+        assert_eq!(fired(), []);
+        timers.advance(100);
+        assert_eq!(fired(), [2, 1, 3]);
+        assert_eq!(timers.next_deadline(), Some(5_000_000_000));
+        probes[0].timer.stop();
+        timers.advance(u64::MAX - 1);
+        assert_eq!((fired(), timers.len()), (vec![], 1));
+        drop(probes);
+        assert_eq!((timers.len(), timers.next_deadline()), (0, None), "a dropped timer is gone");
+    }
+
+    #[test]
+    fn a_random_history_equals_a_sorted_list() {
+        for seed in 0..300 {
+            let random = Random::new(seed);
+            let timers = Box::new(Timers::new(0));
+            let probes: Vec<_> = (0..64).map(probe).collect();
+            let mut model: Vec<(u64, usize, usize)> = Vec::new();
+            let (mut now, mut started) = (0u64, 0);
+            for _ in 0..400 {
+                let name = random.below(64);
+                match random.below(5) {
+                    0 | 1 => {
+                        probes[name].timer.stop();
+                        model.retain(|entry| entry.2 != name);
+                        let deadline = now + (random.next() >> (8 + random.below(55)));
+                        // SAFETY: both are boxed and live to the end of the iteration.
+                        unsafe { timers.start(&probes[name].timer, deadline) };
+                        model.push((deadline, started, name));
+                        started += 1;
+                    }
+                    2 => {
+                        probes[name].timer.stop();
+                        model.retain(|entry| entry.2 != name);
+                    }
+                    _ => {
+                        now += random.next() >> (10 + random.below(53));
+                        timers.advance(now);
+                        model.sort_unstable();
+                        let due = model.iter().take_while(|entry| entry.0 <= now).count();
+                        let expected: Vec<usize> = model.drain(..due).map(|entry| entry.2).collect();
+                        assert_eq!(fired(), expected, "seed {seed} at {now}");
+                        let earliest = model.first().map(|entry| entry.0);
+                        assert_eq!(timers.next_deadline(), earliest, "seed {seed}");
+                    }
+                }
+                assert_eq!(timers.len(), model.len());
+            }
+        }
+    }
+}
