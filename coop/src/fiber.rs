@@ -21,14 +21,14 @@ pub(crate) enum State {
 
 /// What a parked fiber waits for, as the dump prints it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reason {
+pub struct Reason {
     pub(crate) verb: &'static str,
     pub(crate) detail: Detail,
 }
 
 /// The object of a wait.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Detail {
+pub enum Detail {
     None,
     Descriptor(i32),
     Task(u64),

@@ -47,6 +47,7 @@ pub(crate) struct Scheduler {
     /// In tests: which of the ready fibers runs next is left to chance.
     chance: Option<Random>,
     switches: Cell<u64>,
+    turns: Cell<usize>,
 }
 
 impl Scheduler {
@@ -61,6 +62,7 @@ impl Scheduler {
             pass_time: Cell::new(0),
             chance,
             switches: Cell::new(0),
+            turns: Cell::new(0),
         }
     }
 
@@ -282,6 +284,17 @@ impl Scheduler {
     /// Whether a `no_switch` region is open.
     pub(crate) fn is_switching_forbidden(&self) -> bool {
         self.forbidden.get() != 0
+    }
+
+    /// Where among `count` equals to begin this time: each gets its turn.
+    #[inline]
+    pub(crate) fn turn(&self, count: usize) -> usize {
+        if let Some(chance) = &self.chance {
+            return chance.below(count);
+        }
+        let turn = self.turns.get();
+        self.turns.set(if turn + 1 < count { turn + 1 } else { 0 });
+        turn.min(count - 1)
     }
 
     /// Whether the budget is spent, so that a call that never waits should give way now.

@@ -13,6 +13,7 @@
 //!
 //! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 6, with a bitmap a level.)
 
+use crate::coordinator::Coordinator;
 use crate::list::{RawLink, RawList};
 use std::cell::Cell;
 use std::marker::PhantomPinned;
@@ -66,6 +67,47 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A timer that, when it fires, releases a Coordinator: what sleeping waits for.
+#[repr(C)]
+pub(crate) struct Sleep {
+    /// First: the timer's callback finds the Coordinator by it.
+    timer: Timer,
+    over: Coordinator,
+}
+
+impl Sleep {
+    pub(crate) const fn new() -> Self {
+        /// # Safety
+        /// `timer` is the first field of a `Sleep` that is alive.
+        unsafe fn over(timer: *const Timer) {
+            // SAFETY: the caller's promise.
+            unsafe { (*timer.cast::<Sleep>()).over.release() };
+        }
+        // SAFETY: `over` finds the `Sleep` around its timer; only this timer is given to it.
+        Sleep { timer: unsafe { Timer::new(over) }, over: Coordinator::held() }
+    }
+
+    /// # Safety
+    /// As [`Timers::start`]; it stops when dropped.
+    pub(crate) unsafe fn start(&self, timers: &Timers, deadline: u64) {
+        // SAFETY: the caller's promise.
+        unsafe { timers.start(&self.timer, deadline) };
+    }
+
+    pub(crate) fn stop(&self) {
+        self.timer.stop();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.timer.link.is_linked()
+    }
+
+    /// Held until the deadline.
+    pub(crate) fn over(&self) -> &Coordinator {
+        &self.over
     }
 }
 

@@ -11,7 +11,7 @@ use std::ptr;
 
 /// One waiter's entry in one Coordinator's queue.
 #[repr(C)]
-pub(crate) struct Coordinated {
+pub struct Coordinated {
     link: RawLink,
     wait: Cell<*const Wait>,
     /// The next entry of the same wait.
@@ -58,8 +58,11 @@ pub(crate) enum Settled {
 }
 
 /// A fiber's wait for any of the Coordinators it has enlisted with. Lives on the waiter's stack.
-pub(crate) struct Wait {
+pub struct Wait {
+    /// Null for a wait that relays.
     fiber: *const Fiber,
+    /// What is released instead of waking a fiber.
+    relay: *const Coordinator,
     won: Cell<usize>,
     entries: Cell<*const Coordinated>,
     _pinned: PhantomPinned,
@@ -71,10 +74,30 @@ impl Wait {
     pub(crate) fn new(scheduler: &Scheduler) -> Self {
         Wait {
             fiber: scheduler.running(),
+            relay: ptr::null(),
             won: Cell::new(PENDING),
             entries: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
+    }
+
+    /// A wait of nobody in particular: when it is settled, `coordinator` is released.
+    ///
+    /// # Safety
+    /// `coordinator` stays where it is for as long as the wait is enlisted anywhere.
+    pub(crate) unsafe fn relaying(coordinator: *const Coordinator) -> Self {
+        Wait {
+            fiber: ptr::null(),
+            relay: coordinator,
+            won: Cell::new(PENDING),
+            entries: Cell::new(ptr::null()),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Whether the wait has been decided.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.won.get() != PENDING
     }
 
     /// Queues up for `coordinator`, which is held.
@@ -95,6 +118,11 @@ impl Wait {
     fn settle(&self, index: usize) {
         self.won.set(index);
         self.withdraw();
+        if self.fiber.is_null() {
+            // SAFETY: the contract of `relaying`.
+            unsafe { (*self.relay).release() };
+            return;
+        }
         let scheduler = Scheduler::current();
         // SAFETY: somebody waits, so this thread has a scheduler, and the waiting fiber has not ended.
         unsafe { (*scheduler).unpark(&*self.fiber) };

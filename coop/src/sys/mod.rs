@@ -24,7 +24,7 @@ pub(crate) fn owned(result: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Reserves `len` bytes of zeroed private memory that costs nothing until touched and is not inherited by `fork`.
+/// Reserves `len` bytes of zeroed private memory that costs nothing until touched.
 pub(crate) fn reserve(len: usize) -> io::Result<*mut u8> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
     // SAFETY: an anonymous mapping at an address of the kernel's choosing touches no existing memory.
@@ -32,10 +32,6 @@ pub(crate) fn reserve(len: usize) -> io::Result<*mut u8> {
     if base == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // A forked child must not run on, or scribble over, its parent's stacks. A kernel that refuses leaves them inherited
-    // copy-on-write, which is no worse than any other memory.
-    // SAFETY: the range is the mapping made just above.
-    unsafe { libc::madvise(base, len, libc::MADV_DONTFORK) };
     Ok(base.cast())
 }
 

@@ -1,0 +1,275 @@
+//! What one thread needs to run tasks, in one piece: scheduler, stacks, clock, timers, ring.
+
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::ring::{Completion, Driver, Patience, Ring, Slots, Sqe};
+use crate::scheduler::Scheduler;
+use crate::stack::Pool;
+use crate::timers::Timers;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
+use std::sync::Arc;
+use std::ptr;
+use std::time::Duration;
+
+/// What to do with the panic of a task that nobody joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OrphanPanic {
+    /// Count it. The panic hook has already printed it.
+    #[default]
+    Log,
+    /// Kill the task's parent, with cause `Parent`.
+    KillParent,
+    /// Abort the process.
+    Abort,
+}
+
+/// What to do when tasks have not ended within the grace of a shutdown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stuck {
+    /// Print the tree of what is left, with backtraces, and go on waiting.
+    #[default]
+    Report,
+    /// Print it and abort the process.
+    Abort,
+}
+
+/// What a Cooperator was told when it was built.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Usable bytes of a task's stack when nobody says otherwise; scaled in debug builds.
+    pub(crate) stack: usize,
+    pub(crate) root_stack: usize,
+    pub(crate) warm_stacks: usize,
+    pub(crate) ring_entries: u32,
+    pub(crate) grace: Duration,
+    pub(crate) on_stuck: Stuck,
+    pub(crate) on_orphan_panic: OrphanPanic,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            stack: crate::stack::DEFAULT_SIZE,
+            root_stack: 2 * 1024 * 1024,
+            warm_stacks: 1024,
+            ring_entries: 256,
+            grace: Duration::from_secs(10),
+            on_stuck: Stuck::default(),
+            on_orphan_panic: OrphanPanic::default(),
+        }
+    }
+}
+
+/// Counters of one Cooperator.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) spawned: Cell<u64>,
+    pub(crate) live: Cell<usize>,
+    pub(crate) orphan_panics: Cell<u64>,
+}
+
+/// The runtime of one thread. Boxed, and alive while the thread's `CURRENT` points to it.
+#[repr(C)]
+pub struct Cooperator {
+    /// First: the thread-local pointer to the scheduler is a pointer to this.
+    pub(crate) scheduler: Scheduler,
+    pub(crate) pool: Pool,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Timers,
+    ring: Driver,
+    slots: Slots,
+    pub(crate) settings: Settings,
+    pub(crate) counters: Counters,
+    /// Unique in the process: tells a Cooperator from a later one at the same address.
+    pub(crate) id: u64,
+    /// The root task. Typed above.
+    pub(crate) root: Cell<*const ()>,
+    /// Sources outside this thread that can still wake a task: signals listened to, Remotes.
+    pub(crate) wakers: Cell<usize>,
+    /// What deadlock detection found, for tests.
+    pub(crate) verdict: RefCell<Option<String>>,
+    /// Jobs from other threads; made when somebody first asks for a Remote.
+    inbox: OnceCell<Arc<Inbox>>,
+    bell: Bell,
+    /// The process that made the ring: a forked child must not use it.
+    process: u32,
+}
+
+impl Cooperator {
+    pub(crate) fn new(settings: Settings, clock: Clock, ring: Driver, scheduler: Scheduler) -> Box<Self> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let now = clock.now();
+        scheduler.pass_time.set(now);
+        Box::new(Cooperator {
+            scheduler,
+            pool: Pool::new(settings.warm_stacks),
+            timers: Timers::new(now),
+            clock,
+            ring,
+            slots: Slots::new(),
+            settings,
+            counters: Counters::default(),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            root: Cell::new(ptr::null()),
+            wakers: Cell::new(0),
+            verdict: RefCell::default(),
+            inbox: OnceCell::new(),
+            bell: Bell { is_watched: Cell::new(false), has_rung: Cell::new(false), user_data: Cell::new(0) },
+            process: std::process::id(),
+        })
+    }
+
+    /// The Cooperator of the calling thread. The reference is good while the calling task (or the loop) runs: a Cooperator
+    /// goes only after its tasks, so callers must not keep it in anything that outlives the task.
+    #[inline]
+    pub(crate) fn current() -> Option<&'static Cooperator> {
+        // SAFETY: the pointer is set by the runtime to the first field of a boxed, `repr(C)` Cooperator, and reset before the
+        // box goes.
+        unsafe { Scheduler::current().cast::<Cooperator>().as_ref() }
+    }
+
+    /// Like [`Cooperator::current`], for calls that make no sense without.
+    ///
+    /// # Panics
+    /// When the thread has none, naming the fix.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn required() -> &'static Cooperator {
+        match Self::current() {
+            Some(cooperator) => cooperator,
+            None => no_cooperator(),
+        }
+    }
+
+    /// Whether this is the process that started the Cooperator, not a forked child.
+    pub(crate) fn is_in_own_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// Puts an operation in flight. Returns its user data, for [`Cooperator::cancel`].
+    ///
+    /// # Safety
+    /// `completion`, and all memory that `sqe` names, stay valid until the last completion was delivered.
+    #[inline]
+    pub(crate) unsafe fn submit(&self, sqe: Sqe, completion: &dyn Completion) -> u64 {
+        // SAFETY: the caller's promise; the lifetime of the borrow is covered by it.
+        let user_data = unsafe { self.slots.insert(std::mem::transmute::<&dyn Completion, *const dyn Completion>(completion)) };
+        self.ring.push(sqe.with_user_data(user_data));
+        self.scheduler.hasten(SUBMIT_WITHIN);
+        user_data
+    }
+
+    /// Asks the kernel to end an operation soon. Whatever it answers, the operation ends at its own completion.
+    pub(crate) fn cancel(&self, user_data: u64) {
+        self.ring.push(Sqe::cancel(user_data));
+        self.scheduler.hasten(SUBMIT_WITHIN);
+    }
+
+    /// Hands over submissions, waits within `patience` for a completion, and delivers those that are there. Runs on the loop's
+    /// stack, and in place on a task's while it unwinds. Switches nowhere.
+    pub(crate) fn drive(&self, patience: Patience) {
+        if patience != Patience::None || self.ring.has_work() {
+            if let Err(error) = self.ring.enter(patience) {
+                // Nothing that a well-formed call can return is left (see `Uring::enter`): the ring itself is broken.
+                eprintln!("coop: io_uring_enter failed: {error}");
+                std::process::abort();
+            }
+        }
+        self.ring.reap(|cqe| self.slots.deliver(cqe));
+    }
+
+    /// The inbox, from now on watched by the ring.
+    pub(crate) fn open_inbox(&self) -> io::Result<Arc<Inbox>> {
+        if self.inbox.get().is_none() {
+            let _ = self.inbox.set(Arc::new(Inbox::new()?));
+            self.watch_inbox();
+        }
+        Ok(self.inbox.get().expect("set above").clone())
+    }
+
+    fn watch_inbox(&self) {
+        if let Some(inbox) = self.inbox.get()
+            && !self.bell.is_watched.replace(true)
+        {
+            // SAFETY: the bell is a part of the boxed Cooperator, which goes when nothing is in flight; a poll names no memory.
+            let user_data = unsafe { self.submit(Sqe::poll(inbox.bell(), libc::POLLIN as u32), &self.bell) };
+            self.bell.user_data.set(user_data);
+        }
+    }
+
+    /// Runs the jobs that other threads have left.
+    pub(crate) fn run_jobs(&self) {
+        if let Some(inbox) = self.inbox.get()
+            && self.bell.has_rung.take()
+        {
+            inbox.silence();
+            inbox.take().into_iter().for_each(|job| job());
+            self.watch_inbox();
+        }
+    }
+
+    /// Takes no more jobs, and sees that nothing is in flight any more. Called when every task has ended.
+    pub(crate) fn close(&self) {
+        if let Some(inbox) = self.inbox.get() {
+            drop(inbox.close());
+            if self.bell.is_watched.get() {
+                self.cancel(self.bell.user_data.get());
+            }
+        }
+        while self.in_flight() != 0 {
+            self.drive(Patience::Forever);
+        }
+    }
+
+    /// Whether anything outside can still make a task runnable: an operation in flight, a signal, another thread.
+    pub(crate) fn can_be_woken(&self) -> bool {
+        let bells = usize::from(self.bell.is_watched.get());
+        let remotes = self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1);
+        remotes || self.in_flight() > bells || self.wakers.get() != 0
+    }
+
+    /// Operations whose last completion is still to come.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.slots.in_flight()
+    }
+
+    /// Whether submissions still wait for the kernel.
+    pub(crate) fn has_unsubmitted(&self) -> bool {
+        self.ring.unsubmitted() != 0
+    }
+
+    /// Completions that belonged to no operation.
+    pub(crate) fn strays(&self) -> u64 {
+        self.slots.strays()
+    }
+}
+
+/// The poll that watches the inbox.
+struct Bell {
+    is_watched: Cell<bool>,
+    has_rung: Cell<bool>,
+    user_data: Cell<u64>,
+}
+
+// SAFETY: a part of the boxed Cooperator, which goes when nothing is in flight.
+unsafe impl Completion for Bell {
+    fn complete(&self, _: i32, _: u32, last: bool) {
+        if last {
+            self.is_watched.set(false);
+            self.has_rung.set(true);
+        }
+    }
+}
+
+/// A submission waits for at most this many switches before the kernel hears of it.
+const SUBMIT_WITHIN: u32 = 16;
+
+#[cold]
+#[track_caller]
+fn no_cooperator() -> ! {
+    panic!("this thread runs no Cooperator: call this inside `coop::run(|| …)` or a function marked `#[coop::main]`")
+}

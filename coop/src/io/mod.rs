@@ -1,0 +1,8 @@
+//! What reads and writes have in common.
+
+mod transfer;
+
+pub use crate::handle::Handle;
+pub use transfer::{Partial, Transfer};
+
+pub(crate) use transfer::TransferFlight;

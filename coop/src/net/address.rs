@@ -1,0 +1,124 @@
+//! Socket addresses, between Rust's types and the kernel's.
+
+use std::ffi::OsStr;
+use std::io;
+use std::mem::{MaybeUninit, offset_of, size_of};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A `sockaddr` of any family.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Address {
+    storage: libc::sockaddr_storage,
+    len: libc::socklen_t,
+}
+
+impl Address {
+    /// Room for an address of any family.
+    pub(super) fn empty() -> Self {
+        // SAFETY: all-zero is a valid sockaddr_storage.
+        let storage = unsafe { MaybeUninit::zeroed().assume_init() };
+        Address { storage, len: size_of::<libc::sockaddr_storage>() as libc::socklen_t }
+    }
+
+    fn holding<T: Copy>(address: T, len: usize) -> Self {
+        const { assert!(size_of::<T>() <= size_of::<libc::sockaddr_storage>()) };
+        let mut this = Self::empty();
+        // SAFETY: the storage is large enough and aligned for every sockaddr.
+        unsafe { (&raw mut this.storage).cast::<T>().write(address) };
+        this.len = len as libc::socklen_t;
+        this
+    }
+
+    pub(super) fn ip(address: &SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(v4) => Self::holding(
+                libc::sockaddr_in {
+                    sin_family: libc::AF_INET as libc::sa_family_t,
+                    sin_port: v4.port().to_be(),
+                    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                    sin_zero: [0; 8],
+                },
+                size_of::<libc::sockaddr_in>(),
+            ),
+            SocketAddr::V6(v6) => Self::holding(
+                libc::sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                    sin6_port: v6.port().to_be(),
+                    sin6_flowinfo: v6.flowinfo(),
+                    sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                    sin6_scope_id: v6.scope_id(),
+                },
+                size_of::<libc::sockaddr_in6>(),
+            ),
+        }
+    }
+
+    /// The address of a path; a leading NUL byte names the abstract namespace.
+    pub(super) fn path(path: &Path) -> io::Result<Self> {
+        let bytes = path.as_os_str().as_bytes();
+        let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
+        let is_abstract = bytes.first() == Some(&0);
+        if bytes.is_empty() || bytes.len() >= address.sun_path.len() || (!is_abstract && bytes.contains(&0)) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a Unix socket's path has 1 to 107 bytes and no NUL but a leading one",
+            ));
+        }
+        for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+            *to = *from as libc::c_char;
+        }
+        let len = offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + usize::from(!is_abstract);
+        Ok(Self::holding(address, len))
+    }
+
+    /// As an IP address, if it is one.
+    pub(super) fn to_ip(self) -> io::Result<SocketAddr> {
+        match i32::from(self.storage.ss_family) {
+            libc::AF_INET => {
+                // SAFETY: the family says which struct it is.
+                let v4 = unsafe { &*(&raw const self.storage).cast::<libc::sockaddr_in>() };
+                let ip = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
+                Ok(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+            }
+            libc::AF_INET6 => {
+                // SAFETY: as above.
+                let v6 = unsafe { &*(&raw const self.storage).cast::<libc::sockaddr_in6>() };
+                let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+                Ok(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into())
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not an IP address")),
+        }
+    }
+
+    /// As a path, if it is a Unix address that has one.
+    pub(super) fn to_path(self) -> Option<std::path::PathBuf> {
+        if i32::from(self.storage.ss_family) != libc::AF_UNIX {
+            return None;
+        }
+        // SAFETY: the family says which struct it is.
+        let unix = unsafe { &*(&raw const self.storage).cast::<libc::sockaddr_un>() };
+        let len = (self.len as usize).checked_sub(offset_of!(libc::sockaddr_un, sun_path))?;
+        let bytes: Vec<u8> = unix.sun_path[..len.min(108)].iter().map(|byte| *byte as u8).collect();
+        let end = if bytes.first() == Some(&0) { bytes.len() } else { bytes.iter().position(|b| *b == 0).unwrap_or(len) };
+        (end > 0).then(|| OsStr::from_bytes(&bytes[..end]).into())
+    }
+
+    pub(super) fn as_ptr(&self) -> *const libc::sockaddr {
+        (&raw const self.storage).cast()
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut libc::sockaddr {
+        (&raw mut self.storage).cast()
+    }
+
+    pub(super) fn len(&self) -> libc::socklen_t {
+        self.len
+    }
+
+    pub(super) fn len_mut(&mut self) -> *mut libc::socklen_t {
+        &raw mut self.len
+    }
+}

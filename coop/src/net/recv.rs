@@ -1,0 +1,174 @@
+//! Receiving.
+
+use super::socket::{Socket, begin, spend_budget};
+use crate::cooperator::Cooperator;
+use crate::coordinator::Wait;
+use crate::error::Killed;
+use crate::fiber::{Detail, Reason};
+use crate::handle::{Arm, Operation, Pollable, Polled, Readiness, Sealed, perform};
+use crate::io::{Partial, Transfer, TransferFlight};
+use crate::ring::{POLL_FIRST, Sqe};
+use std::io;
+use std::os::fd::RawFd;
+use std::panic::Location;
+
+/// `op::recv`.
+#[doc(hidden)]
+pub struct Recv<'a>(Polled<Receiving<'a>>);
+
+#[doc(hidden)]
+pub struct Receiving<'a> {
+    socket: &'a Socket,
+    buffer: &'a mut [u8],
+}
+
+impl<'a> Recv<'a> {
+    pub(crate) fn new(socket: &'a Socket, buffer: &'a mut [u8]) -> Self {
+        Recv(Polled::new(Receiving { socket, buffer }))
+    }
+}
+
+/// As an arm: `recv` with MSG_DONTWAIT gives bytes, or the end of the stream, or has done nothing.
+impl Pollable for Receiving<'_> {
+    type Output = usize;
+
+    fn fd(&self) -> RawFd {
+        self.socket.fd()
+    }
+
+    fn events(&self) -> u32 {
+        (libc::POLLIN | libc::POLLRDHUP) as u32
+    }
+
+    fn verb(&self) -> &'static str {
+        "recv"
+    }
+
+    fn readiness(&self) -> Readiness {
+        // Room for nothing is filled at once.
+        if self.socket.is_drained() && !self.buffer.is_empty() { Readiness::Doubtful } else { Readiness::Maybe }
+    }
+
+    fn attempt(&mut self) -> Option<io::Result<usize>> {
+        if self.buffer.is_empty() {
+            return Some(Ok(0));
+        }
+        match self.socket.try_recv(self.buffer, 0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            result => Some(result),
+        }
+    }
+}
+
+impl Sealed for Recv<'_> {}
+
+// SAFETY: every call goes to the `Polled` inside.
+unsafe impl Arm for Recv<'_> {
+    type Output = io::Result<usize>;
+
+    fn readiness(&self) -> Readiness {
+        Arm::readiness(&self.0)
+    }
+    fn attempt(&mut self, cooperator: &Cooperator) -> Option<io::Result<usize>> {
+        Arm::attempt(&mut self.0, cooperator)
+    }
+    unsafe fn enlist(&self, cooperator: &Cooperator, wait: &Wait, index: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.enlist(cooperator, wait, index) };
+    }
+    fn won(&mut self, cooperator: &Cooperator) -> Option<io::Result<usize>> {
+        self.0.won(cooperator)
+    }
+    fn disengage(&self, cooperator: &Cooperator) {
+        self.0.disengage(cooperator);
+    }
+    fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
+        Arm::settle(&self.0, cooperator, place);
+    }
+}
+
+impl<'a> Operation for Recv<'a> {
+    type Output = io::Result<usize>;
+    type Waited = io::Result<usize>;
+    type Started = io::Result<Transfer<&'a mut [u8]>>;
+    type Joined = io::Result<Transfer<&'a mut [u8]>>;
+    type Flight = TransferFlight<&'a mut [u8]>;
+
+    #[track_caller]
+    fn wait(self) -> io::Result<usize> {
+        recv(self.0.what.socket, self.0.what.buffer)
+    }
+
+    fn into_flight(self) -> Self::Flight {
+        let Receiving { socket, buffer } = self.0.what;
+        let sqe = Sqe::recv(socket.fd(), buffer.as_mut_ptr(), buffer.len(), 0, 0);
+        // SAFETY: the submission names the buffer's memory, which moving the reference does not move.
+        unsafe { TransferFlight::new(sqe, "recv", buffer) }
+    }
+
+    fn joined(result: Result<Self::Started, Killed>) -> Self::Joined {
+        TransferFlight::joined(result)
+    }
+}
+
+/// Receives into `buffer`: at once if there is likely something there, else when the ring says so.
+#[inline]
+#[track_caller]
+pub(super) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    let cooperator = begin()?;
+    if buffer.is_empty() {
+        return Ok(0);
+    }
+    if !socket.is_drained() {
+        match socket.try_recv(buffer, 0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
+            result => {
+                spend_budget(cooperator);
+                return result;
+            }
+        }
+    }
+    let sqe = Sqe::recv(socket.fd(), buffer.as_mut_ptr(), buffer.len(), 0, POLL_FIRST);
+    let reason = Reason::on("recv", Detail::Descriptor(socket.fd()));
+    // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
+    let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
+    match usize::try_from(result) {
+        Ok(n) => {
+            socket.note_received(n, buffer.len());
+            Ok(n)
+        }
+        Err(_) => Err(io::Error::from_raw_os_error(-result)),
+    }
+}
+
+/// Receives until `buffer` is full.
+#[track_caller]
+pub(super) fn recv_exact(socket: &Socket, buffer: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match recv(socket, &mut buffer[done..]) {
+            Ok(0) => {
+                return Err(Partial::error(done, io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended")));
+            }
+            Ok(n) => done += n,
+            Err(error) => return Err(Partial::error(done, error)),
+        }
+    }
+    Ok(())
+}
+
+/// Looks at what is there, or comes next, without taking it.
+#[track_caller]
+pub(super) fn peek(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    let cooperator = begin()?;
+    loop {
+        match socket.try_recv(buffer, libc::MSG_PEEK) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                crate::handle::wait_ready(cooperator, socket.fd(), libc::POLLIN as u32, "peek", Location::caller())?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Sending.
+
+use super::socket::{Socket, begin, spend_budget};
+use crate::cooperator::Cooperator;
+use crate::coordinator::Wait;
+use crate::error::Killed;
+use crate::fiber::{Detail, Reason};
+use crate::handle::{Arm, Operation, Pollable, Polled, Readiness, Sealed, perform};
+use crate::io::{Partial, Transfer, TransferFlight};
+use crate::ring::Sqe;
+use std::io;
+use std::os::fd::RawFd;
+use std::panic::Location;
+
+/// `op::send`: sends what fits.
+#[doc(hidden)]
+pub struct Send<'a>(Polled<Sending<'a>>);
+
+#[doc(hidden)]
+pub struct Sending<'a> {
+    socket: &'a Socket,
+    buffer: &'a [u8],
+}
+
+impl<'a> Send<'a> {
+    pub(crate) fn new(socket: &'a Socket, buffer: &'a [u8]) -> Self {
+        Send(Polled::new(Sending { socket, buffer }))
+    }
+}
+
+/// As an arm: `send` with MSG_DONTWAIT takes at least a byte, or has done nothing.
+impl Pollable for Sending<'_> {
+    type Output = usize;
+
+    fn fd(&self) -> RawFd {
+        self.socket.fd()
+    }
+
+    fn events(&self) -> u32 {
+        libc::POLLOUT as u32
+    }
+
+    fn verb(&self) -> &'static str {
+        "send"
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Maybe
+    }
+
+    fn attempt(&mut self) -> Option<io::Result<usize>> {
+        if self.buffer.is_empty() {
+            return Some(Ok(0));
+        }
+        match self.socket.try_send(self.buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            result => Some(result),
+        }
+    }
+}
+
+impl Sealed for Send<'_> {}
+
+// SAFETY: every call goes to the `Polled` inside.
+unsafe impl Arm for Send<'_> {
+    type Output = io::Result<usize>;
+
+    fn readiness(&self) -> Readiness {
+        Arm::readiness(&self.0)
+    }
+    fn attempt(&mut self, cooperator: &Cooperator) -> Option<io::Result<usize>> {
+        Arm::attempt(&mut self.0, cooperator)
+    }
+    unsafe fn enlist(&self, cooperator: &Cooperator, wait: &Wait, index: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.enlist(cooperator, wait, index) };
+    }
+    fn won(&mut self, cooperator: &Cooperator) -> Option<io::Result<usize>> {
+        self.0.won(cooperator)
+    }
+    fn disengage(&self, cooperator: &Cooperator) {
+        self.0.disengage(cooperator);
+    }
+    fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
+        Arm::settle(&self.0, cooperator, place);
+    }
+}
+
+fn transfer_flight<'a>(socket: &Socket, buffer: &'a [u8], flags: i32) -> TransferFlight<&'a [u8]> {
+    let sqe = Sqe::send(socket.fd(), buffer.as_ptr(), buffer.len(), flags | libc::MSG_NOSIGNAL);
+    // SAFETY: the submission names the buffer's memory, which moving the reference does not move.
+    unsafe { TransferFlight::new(sqe, "send", buffer) }
+}
+
+impl<'a> Operation for Send<'a> {
+    type Output = io::Result<usize>;
+    type Waited = io::Result<usize>;
+    type Started = io::Result<Transfer<&'a [u8]>>;
+    type Joined = io::Result<Transfer<&'a [u8]>>;
+    type Flight = TransferFlight<&'a [u8]>;
+
+    #[track_caller]
+    fn wait(self) -> io::Result<usize> {
+        send(self.0.what.socket, self.0.what.buffer)
+    }
+
+    fn into_flight(self) -> Self::Flight {
+        transfer_flight(self.0.what.socket, self.0.what.buffer, 0)
+    }
+
+    fn joined(result: Result<Self::Started, Killed>) -> Self::Joined {
+        TransferFlight::joined(result)
+    }
+}
+
+/// `op::send_all`: sends everything, which a kill or an error may leave half done. So it is no arm by value.
+#[doc(hidden)]
+pub struct SendAll<'a> {
+    socket: &'a Socket,
+    buffer: &'a [u8],
+}
+
+impl<'a> SendAll<'a> {
+    pub(crate) fn new(socket: &'a Socket, buffer: &'a [u8]) -> Self {
+        SendAll { socket, buffer }
+    }
+}
+
+impl Sealed for SendAll<'_> {}
+
+impl<'a> Operation for SendAll<'a> {
+    type Output = io::Result<()>;
+    type Waited = io::Result<()>;
+    type Started = io::Result<Transfer<&'a [u8]>>;
+    type Joined = io::Result<Transfer<&'a [u8]>>;
+    type Flight = TransferFlight<&'a [u8]>;
+
+    #[track_caller]
+    fn wait(self) -> io::Result<()> {
+        send_all(self.socket, self.buffer)
+    }
+
+    fn into_flight(self) -> Self::Flight {
+        // The kernel itself goes on until all is sent, or the connection or a cancel ends it.
+        transfer_flight(self.socket, self.buffer, libc::MSG_WAITALL)
+    }
+
+    fn joined(result: Result<Self::Started, Killed>) -> Self::Joined {
+        TransferFlight::joined(result)
+    }
+}
+
+/// Sends some of `buffer`: at once if it fits, else when there is room.
+#[inline]
+#[track_caller]
+pub(super) fn send(socket: &Socket, buffer: &[u8]) -> io::Result<usize> {
+    let cooperator = begin()?;
+    match socket.try_send(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
+        result => {
+            spend_budget(cooperator);
+            return result;
+        }
+    }
+    let sqe = Sqe::send(socket.fd(), buffer.as_ptr(), buffer.len(), libc::MSG_NOSIGNAL);
+    let reason = Reason::on("send", Detail::Descriptor(socket.fd()));
+    // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
+    let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
+    usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+/// Sends all of `buffer`.
+#[inline]
+#[track_caller]
+pub(super) fn send_all(socket: &Socket, buffer: &[u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match send(socket, &buffer[done..]) {
+            Ok(n) => done += n,
+            Err(error) => return Err(Partial::error(done, error)),
+        }
+    }
+    Ok(())
+}

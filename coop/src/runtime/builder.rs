@@ -1,0 +1,209 @@
+//! Starting a Cooperator on the calling thread.
+
+use super::start::{self, StartError};
+use super::{forked, run_loop};
+use crate::clock::Clock;
+use crate::cooperator::{Cooperator, OrphanPanic, Settings, Stuck};
+use crate::error::JoinError;
+use crate::inspect;
+use crate::random::Random;
+use crate::ring::{Driver, Simulated, TaskRun};
+use crate::scheduler::Scheduler;
+use crate::stack::overflow;
+use crate::task;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+/// Settings of a Cooperator.
+///
+/// ```
+/// use std::time::Duration;
+/// let answer = coop::Builder::new()
+///     .stack(128 * 1024)
+///     .grace(Duration::from_secs(2))
+///     .run(|| 42)
+///     .expect("io_uring is there");
+/// assert_eq!(answer, 42);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `run`"]
+pub struct Builder {
+    settings: Settings,
+    seed: Option<u64>,
+    is_virtual: bool,
+    is_simulated: bool,
+}
+
+impl Builder {
+    /// The defaults: stacks of 256 KiB (four times that under debug assertions), 1,024 of them kept warm, a ring of 256
+    /// submission entries, 10 s of grace at shutdown.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Usable bytes of stack for tasks that do not say otherwise; four times as much under debug assertions.
+    pub fn stack(mut self, bytes: usize) -> Self {
+        self.settings.stack = bytes;
+        self
+    }
+
+    /// Usable bytes of the root's stack; four times as much under debug assertions. 2 MiB unless said otherwise.
+    pub fn root_stack(mut self, bytes: usize) -> Self {
+        self.settings.root_stack = bytes;
+        self
+    }
+
+    /// How many unused stacks of each size keep their memory while the Cooperator idles.
+    pub fn warm_stacks(mut self, count: usize) -> Self {
+        self.settings.warm_stacks = count;
+        self
+    }
+
+    /// Submission entries of the ring, a power of two; the completion queue has 16 times as many. A kernel short of lockable
+    /// memory gives less, down to 64.
+    pub fn ring_entries(mut self, count: u32) -> Self {
+        self.settings.ring_entries = count;
+        self
+    }
+
+    /// How long tasks may take to end when the root has, before [`Builder::on_stuck`] is applied.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// What to do with tasks that do not end within the grace of a shutdown.
+    pub fn on_stuck(mut self, action: Stuck) -> Self {
+        self.settings.on_stuck = action;
+        self
+    }
+
+    /// What to do with the panic of a task that nobody joins.
+    pub fn on_orphan_panic(mut self, action: OrphanPanic) -> Self {
+        self.settings.on_orphan_panic = action;
+        self
+    }
+
+    /// Leaves every choice of the scheduler to a generator with this seed: the same seed, the same order of tasks.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Time that stands still while a task can run, and then jumps to the next timer.
+    pub fn virtual_time(mut self) -> Self {
+        self.is_virtual = true;
+        self
+    }
+
+    /// No kernel: operations complete, or lose against their cancel, as the seed decides. For tests of the runtime.
+    #[doc(hidden)]
+    pub fn simulated_ring(mut self) -> Self {
+        self.is_simulated = true;
+        self
+    }
+
+    /// Starts a Cooperator on the calling thread, runs `f` as its root task, and returns what `f` returned when every task has
+    /// ended. When the root returns, everything left is killed with cause `Shutdown`, and awaited.
+    ///
+    /// Inside a task it runs `f` at once, as a scope of that task.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    ///
+    /// # Panics
+    /// With the root's panic, after everything was drained.
+    pub fn run<F, R>(self, f: F) -> Result<R, StartError>
+    where
+        F: FnOnce() -> R,
+    {
+        if Cooperator::current().is_some() {
+            return Ok(task::wait_all(|_| f()));
+        }
+        let (result, _) = self.run_with_verdict(f)?;
+        match result {
+            Ok(value) => Ok(value),
+            Err(JoinError::Panicked(payload)) => resume_unwind(payload),
+            Err(error) => unreachable!("the root task is never killed before it starts: {error}"),
+        }
+    }
+
+    /// Runs `f` and gives its outcome, and what deadlock detection had to say.
+    pub(crate) fn run_with_verdict<F, R>(self, f: F) -> Result<(Result<R, JoinError>, Option<String>), StartError>
+    where
+        F: FnOnce() -> R,
+    {
+        let driver = if self.is_simulated {
+            Driver::Simulated(Box::new(Simulated::new(self.seed.unwrap_or(0))))
+        } else {
+            Driver::Uring(Box::new(start::ring(self.settings.ring_entries, task_run())?))
+        };
+        let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
+        let scheduler = Scheduler::new(self.seed.map(Random::new));
+        let cooperator = Cooperator::new(self.settings, clock, driver, scheduler);
+        cooperator.pool.take(cooperator.settings.root_stack).map_err(StartError::stack).map(|stack| {
+            // SAFETY: taken to see that it can be, and used for nothing.
+            unsafe { cooperator.pool.give_back(stack) }
+        })?;
+        overflow::set_describer(inspect::describe_overflow);
+        let _alternate_stack = overflow::watch_thread();
+        forked::watch_process();
+
+        /// The thread's Cooperator for as long as this lives. Everything has ended when it goes.
+        struct Current(Box<Cooperator>);
+        impl Drop for Current {
+            fn drop(&mut self) {
+                Scheduler::set_current(std::ptr::null());
+            }
+        }
+        Scheduler::set_current(&cooperator.scheduler);
+        let current = Current(cooperator);
+        // SAFETY: the box stays until `current` goes, at the end of this function, when no task is left.
+        let cooperator: &'static Cooperator = unsafe { &*std::ptr::from_ref(&*current.0) };
+        // SAFETY: `run_loop` returns when the root has ended; what it borrows is borrowed by our caller for longer.
+        let mut root = unsafe { task::spawn_root(cooperator, f) };
+        // The loop runs no user code. Should it panic for a defect of its own, frames of tasks still borrow from our caller's:
+        // they must not be left.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| run_loop(cooperator, root.joining().task()))) {
+            eprintln!("coop: the loop panicked: {}", crate::error::panic_message(&*payload));
+            std::process::abort();
+        }
+        let result = root.joining().take();
+        drop(root);
+        let verdict = cooperator.verdict.take();
+        drop(current);
+        Ok((result, verdict))
+    }
+}
+
+/// `COOP_TASKRUN=cooperative` runs the ring in the mode in which cancels race hardest; for tests.
+fn task_run() -> TaskRun {
+    match std::env::var("COOP_TASKRUN").as_deref() {
+        Ok("cooperative") => TaskRun::Cooperative,
+        _ => TaskRun::Deferred,
+    }
+}
+
+/// Starts a Cooperator with the default settings on the calling thread, runs `f` as its root task, and returns what `f`
+/// returned when every task has ended: see [`Builder::run`].
+///
+/// ```
+/// let sum = coop::run(|| {
+///     let mut tasks = [1, 2, 3].map(|n| coop::spawn(move || n * n));
+///     tasks.each_mut().map(|task| task.join().unwrap()).iter().sum::<i32>()
+/// });
+/// assert_eq!(sum, 14);
+/// ```
+///
+/// # Panics
+/// With the root's panic; and when no Cooperator can be started, with the text of the [`StartError`].
+#[track_caller]
+pub fn run<F, R>(f: F) -> R
+where
+    F: FnOnce() -> R,
+{
+    match Builder::new().run(f) {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}

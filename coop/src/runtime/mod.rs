@@ -1,0 +1,116 @@
+//! The life of a Cooperator: start, loop, shutdown.
+
+mod builder;
+mod entry;
+mod forked;
+mod remote;
+mod start;
+
+pub use builder::{Builder, run};
+pub use entry::{MainOptions, TestOptions, main, test};
+pub use remote::{Remote, RemoteJoinHandle, remote, submit};
+pub use start::StartError;
+
+use crate::cooperator::{Cooperator, Stuck};
+use crate::error::Cause;
+use crate::fiber::State;
+use crate::inspect;
+use crate::ring::Patience;
+use crate::task::Task;
+use std::time::Duration;
+
+/// With a virtual clock, how long real operations in flight may take before the clock jumps to the next timer.
+const REAL_PATIENCE: Duration = Duration::from_millis(10);
+
+/// How many unused stacks an idle pass gives back.
+const TRIM: usize = 64;
+
+/// Runs tasks until the root, and with it every other task, has ended. On the thread's own stack.
+fn run_loop(cooperator: &Cooperator, root: &Task) {
+    let mut shutdown = Shutdown::NotYet;
+    loop {
+        cooperator.scheduler.run_ready();
+        if root.fiber.state.get() == State::Ended {
+            cooperator.close();
+            break;
+        }
+        cooperator.run_jobs();
+        let now = cooperator.clock.now();
+        cooperator.scheduler.pass_time.set(now);
+        cooperator.timers.advance(now);
+        shutdown.watch(cooperator, root, now);
+        if !cooperator.scheduler.is_idle() {
+            cooperator.drive(Patience::None);
+            continue;
+        }
+        let more_to_trim = cooperator.pool.trim(TRIM);
+        let next = match (cooperator.timers.next_deadline(), shutdown.deadline()) {
+            (Some(timer), Some(grace)) => Some(timer.min(grace)),
+            (timer, grace) => timer.or(grace),
+        };
+        let busy = cooperator.can_be_woken();
+        match next {
+            _ if more_to_trim => cooperator.drive(Patience::None),
+            Some(next) if cooperator.clock.is_virtual() => {
+                // Time stands still while somebody outside may still act, but not for long.
+                if busy {
+                    cooperator.drive(Patience::Until(REAL_PATIENCE));
+                }
+                if cooperator.scheduler.is_idle() {
+                    cooperator.clock.advance_to(next);
+                }
+            }
+            Some(next) => cooperator.drive(Patience::Until(Duration::from_nanos(next.saturating_sub(now)))),
+            None if busy || cooperator.has_unsubmitted() => cooperator.drive(Patience::Forever),
+            None => deadlock(cooperator, root),
+        }
+    }
+}
+
+/// Nothing is runnable, and nothing that could make it so: no timer, no operation, no signal, no Remote.
+#[cold]
+fn deadlock(cooperator: &Cooperator, root: &Task) {
+    let report = inspect::tree_of(cooperator, root);
+    let first = cooperator.verdict.borrow().is_none();
+    eprintln!("coop: deadlock: no task can run, and nothing can wake one\n{report}");
+    if !first {
+        eprintln!("coop: killing the tasks did not resolve it");
+        std::process::abort();
+    }
+    cooperator.verdict.replace(Some(format!("deadlock: no task can run, and nothing can wake one\n{report}")));
+    root.node.kill(cooperator, Cause::Resources);
+}
+
+/// The grace of a shutdown, which begins when the root's body has returned.
+enum Shutdown {
+    NotYet,
+    Until(u64),
+    Reported,
+}
+
+impl Shutdown {
+    fn watch(&mut self, cooperator: &Cooperator, root: &Task, now: u64) {
+        match *self {
+            Shutdown::NotYet if root.node.own_cause() == Some(Cause::Shutdown) => {
+                let grace = u64::try_from(cooperator.settings.grace.as_nanos()).unwrap_or(u64::MAX);
+                *self = Shutdown::Until(now.saturating_add(grace));
+            }
+            Shutdown::Until(end) if now >= end => {
+                let tree = inspect::tree_of(cooperator, root);
+                eprintln!("coop: {:?} after the root ended, these tasks have not:\n{tree}", cooperator.settings.grace);
+                if cooperator.settings.on_stuck == Stuck::Abort {
+                    std::process::abort();
+                }
+                *self = Shutdown::Reported;
+            }
+            _ => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        match *self {
+            Shutdown::Until(end) => Some(end),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Waiting for a task's end, and taking what it returned.
+
+use super::{Outcome, Task, TaskInfo, spawn, wait};
+use crate::cooperator::Cooperator;
+use crate::error::{Cause, JoinError, TaskId};
+use crate::fiber::{Detail, Reason, State};
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+
+/// What joins a task: the owner of its value. Shared by the two public handles.
+pub(crate) struct Joining<R> {
+    task: *const Task,
+    _value: PhantomData<R>,
+}
+
+impl<R> Joining<R> {
+    pub(crate) fn task(&self) -> &Task {
+        // SAFETY: a task's record stays while its `has_handle` is set, which only this handle's drop unsets; the memory of a
+        // Cooperator with handles left is leaked.
+        unsafe { &*self.task }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task().fiber.state.get() == State::Ended
+    }
+
+    /// Whether the value was taken, so that there is nothing to join any more.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.task().outcome.get() == Outcome::Taken
+    }
+
+    /// Whether waiting for the task would be waiting for oneself.
+    pub(crate) fn is_self_or_ancestor(&self) -> bool {
+        let Some(cooperator) = Cooperator::current() else { return false };
+        let mut node = Some(&Task::running(cooperator).node);
+        while let Some(current) = node {
+            if std::ptr::eq(current, &self.task().node) {
+                return true;
+            }
+            node = current.parent();
+        }
+        false
+    }
+
+    /// What the ended task left.
+    pub(crate) fn take(&mut self) -> Result<R, JoinError> {
+        let task = self.task();
+        match task.outcome.get() {
+            // SAFETY: the outcome says so, and `R` is the type the handle was made with.
+            Outcome::Returned => Ok(unsafe { spawn::take_value(task) }),
+            // SAFETY: as above.
+            Outcome::Panicked => Err(JoinError::Panicked(unsafe { spawn::take_panic(task) })),
+            Outcome::NeverRan => Err(JoinError::NeverRan),
+            Outcome::Taken => Err(JoinError::AlreadyJoined),
+            Outcome::None => unreachable!("a task that has ended has an outcome"),
+        }
+    }
+
+    #[track_caller]
+    fn join(&mut self) -> Result<R, JoinError> {
+        wait::begin()?;
+        if !self.has_ended() {
+            if self.is_self_or_ancestor() {
+                return Err(JoinError::Deadlock);
+            }
+            let task = self.task();
+            wait::acquire(&task.ended, Reason::on("join", Detail::Task(task.id.0)))?;
+            task.ended.release();
+        }
+        self.take()
+    }
+
+    fn kill(&self, place: &'static Location<'static>) {
+        let task = self.task();
+        if let Some(cooperator) = Cooperator::current()
+            && cooperator.id == task.cooperator
+            && !self.has_ended()
+        {
+            task.node.kill(cooperator, Cause::Explicit(place));
+        }
+    }
+
+    fn info(&self) -> TaskInfo {
+        TaskInfo { id: self.task().id, name: self.task().name }
+    }
+}
+
+impl<R> Drop for Joining<R> {
+    fn drop(&mut self) {
+        let task = self.task();
+        task.has_handle.set(false);
+        if !self.has_ended() {
+            return;
+        }
+        match Cooperator::current() {
+            Some(cooperator) if cooperator.id == task.cooperator => {
+                spawn::discard(cooperator, task);
+                // SAFETY: ended, switched away from, the last handle gone, the payload dealt with.
+                unsafe { spawn::recycle(cooperator, task) };
+            }
+            // The Cooperator is gone and has left its stacks mapped. The value still deserves its drop.
+            _ if task.outcome.get() == Outcome::Returned => drop(self.take()),
+            _ => {}
+        }
+    }
+}
+
+macro_rules! join_handle_methods {
+    () => {
+        /// Waits until the task has ended and gives what it returned. A killed task that returned still gives its value.
+        ///
+        /// A wait point; kill-checked: when the *joiner* is killed this returns [`JoinError::Interrupted`], and the handle is
+        /// still good.
+        ///
+        /// # Errors
+        /// See [`JoinError`].
+        #[track_caller]
+        pub fn join(&mut self) -> Result<R, JoinError> {
+            self.joining.join()
+        }
+
+        /// Kills the task and everything below it: each of their waits, the present and all later ones, returns `Err(Killed)`.
+        /// Does not wait for their end, and is not a wait point. Killing a task that was killed, or has ended, does nothing.
+        #[track_caller]
+        pub fn kill(&self) {
+            self.joining.kill(Location::caller());
+        }
+
+        /// Whether the task has ended, so that a join would not wait. Not a wait point.
+        pub fn is_finished(&self) -> bool {
+            self.joining.has_ended()
+        }
+
+        /// The task's number.
+        pub fn id(&self) -> TaskId {
+            self.joining.info().id()
+        }
+
+        /// The task's name.
+        pub fn name(&self) -> &'static str {
+            self.joining.info().name()
+        }
+
+        pub(crate) fn new(task: *const Task) -> Self {
+            Self { joining: Joining { task, _value: PhantomData }, _lifetime: PhantomData }
+        }
+
+        pub(crate) fn joining_ref(&self) -> &Joining<R> {
+            &self.joining
+        }
+
+        pub(crate) fn joining(&mut self) -> &mut Joining<R> {
+            &mut self.joining
+        }
+    };
+}
+
+/// Owns the value of a task spawned by [`spawn`](crate::spawn): join it, kill it, or drop the handle and let it run.
+///
+/// A task that has ended keeps its stack until its handle is joined and dropped. The handle cannot be sent to another thread:
+///
+/// ```compile_fail
+/// # coop::run(|| {
+/// let task = coop::spawn(|| 1);
+/// std::thread::spawn(move || task);
+/// # });
+/// ```
+#[must_use = "a dropped handle leaves its task running; `drop` it if that is meant, or join it"]
+pub struct JoinHandle<R> {
+    joining: Joining<R>,
+    _lifetime: PhantomData<()>,
+}
+
+impl<R> JoinHandle<R> {
+    join_handle_methods!();
+}
+
+/// Owns the value of a task of a [`Scope`](crate::Scope). Dropping it leaves the task to the scope, which awaits it and
+/// passes its panic on.
+pub struct ScopedJoinHandle<'scope, R> {
+    joining: Joining<R>,
+    _lifetime: PhantomData<&'scope ()>,
+}
+
+impl<R> ScopedJoinHandle<'_, R> {
+    join_handle_methods!();
+}
+
+impl<R> fmt::Debug for JoinHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.joining.info().fmt(f)
+    }
+}
+
+impl<R> fmt::Debug for ScopedJoinHandle<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.joining.info().fmt(f)
+    }
+}

@@ -1,0 +1,145 @@
+//! Tasks: their tree, how they start and end, how they are killed and joined.
+
+mod deadline;
+mod join;
+mod kill;
+mod registry;
+mod scope;
+mod shield;
+mod spawn;
+mod together;
+mod tree;
+mod wait;
+
+pub use deadline::{Expired, deadline, timeout};
+pub use join::{JoinHandle, ScopedJoinHandle};
+pub use kill::{checkpoint, kill_cause, killed, no_switch, yield_now};
+pub use registry::{Description, Statistics, descriptions};
+pub use scope::{Scope, TryScope, scope, wait_all};
+pub use shield::shield;
+pub use spawn::{Options, TaskBuilder, spawn};
+
+pub(crate) use join::Joining;
+pub(crate) use scope::{Pending, PendingVtable};
+pub use spawn::{spawn_described, spawn_in_scope};
+pub use together::{Join, join};
+
+pub(crate) use spawn::{spawn_root, spawn_under};
+pub(crate) use tree::{Kind, Node};
+pub(crate) use wait::{acquire, begin, begin_io, delivered, park};
+
+use crate::cooperator::Cooperator;
+use crate::coordinator::{Coordinated, Coordinator};
+use crate::error::{Killed, TaskId};
+use crate::fiber::Fiber;
+use crate::stack::Stack;
+use std::cell::Cell;
+use std::panic::Location;
+
+/// How a task's body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Not yet.
+    None,
+    Returned,
+    Panicked,
+    /// Born killed.
+    NeverRan,
+    /// The value or the payload was given to a joiner.
+    Taken,
+}
+
+/// A task's record. It stands at the top of the task's own stack, right above its frames, followed by its closure and later
+/// its result: spawning allocates nothing.
+#[repr(C)]
+pub(crate) struct Task {
+    /// First: a pointer to the fiber is a pointer to the task.
+    pub(crate) fiber: Fiber,
+    pub(crate) node: Node,
+    /// The innermost region the task is in: its own node, or a scope, deadline or shield on its stack.
+    pub(crate) frame: Cell<*const Node>,
+    /// Whose kill `fiber.killed` is: a node of this task or of an ancestor; null while not killed.
+    pub(crate) origin: Cell<*const Node>,
+    pub(crate) id: TaskId,
+    /// `Cooperator::id`.
+    pub(crate) cooperator: u64,
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static Description,
+    /// Held until the task has ended.
+    pub(crate) ended: Coordinator,
+    /// The entry by which an arm of a `select!` waits for that. There is one joiner.
+    pub(crate) joiner: Coordinated,
+    pub(crate) outcome: Cell<Outcome>,
+    pub(crate) is_daemon: bool,
+    pub(crate) was_born_killed: Cell<bool>,
+    /// A JoinHandle exists: the record and its stack stay when the task ends.
+    pub(crate) has_handle: Cell<bool>,
+    /// `None`: the record is on the heap, there was no stack to be had.
+    pub(crate) stack: Option<Stack>,
+    vtable: &'static spawn::Vtable,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+impl Task {
+    /// The task of a fiber.
+    ///
+    /// # Safety
+    /// Every fiber is the first field of a `Task`; this one must not have been recycled.
+    pub(crate) unsafe fn of<'a>(fiber: *const Fiber) -> &'a Task {
+        // SAFETY: `repr(C)`, the fiber first.
+        unsafe { &*fiber.cast::<Task>() }
+    }
+
+    /// The running task.
+    pub(crate) fn running(cooperator: &Cooperator) -> &'static Task {
+        debug_assert!(!cooperator.scheduler.running().is_null());
+        // SAFETY: it runs, so it has not been recycled; callers use the reference only while they run.
+        unsafe { Task::of(cooperator.scheduler.running()) }
+    }
+
+    /// Has waits refused, or no longer refused, according to `origin`.
+    pub(crate) fn set_origin(&self, origin: *const Node) {
+        if self.origin.replace(origin) == origin {
+            return;
+        }
+        self.fiber.refusals.set(0);
+        // SAFETY: an origin is the task's own or an ancestor's node: ancestors outlive their descendants.
+        let cause = unsafe { origin.as_ref() }.and_then(|origin| origin.own_cause());
+        self.fiber.killed.set(cause.map(|cause| Killed { cause, task: self.id }));
+    }
+}
+
+/// A task as seen from inside or outside: what it is, not a handle to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskInfo {
+    id: TaskId,
+    name: &'static str,
+}
+
+impl TaskInfo {
+    /// Its number.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The name it was given, or that of its function.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// The task that calls this. Not a wait point.
+///
+/// # Panics
+/// On a thread without a Cooperator.
+///
+/// ```
+/// coop::run(|| {
+///     assert_eq!(coop::current().name(), "root");
+/// });
+/// ```
+#[track_caller]
+pub fn current() -> TaskInfo {
+    let task = Task::running(Cooperator::required());
+    TaskInfo { id: task.id, name: task.name }
+}

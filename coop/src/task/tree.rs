@@ -1,0 +1,303 @@
+//! The tree of what can be killed: tasks, and the scopes, deadlines and shields on their stacks.
+//!
+//! ```text
+//!   task "root" ──inner──▶ timeout ──inner──▶ scope          the frames of one task, outermost first
+//!      │                                        │
+//!      children                                 children
+//!      ▼                                        ▼
+//!   task "log"                               task "a"  task "b" ──inner──▶ shield
+//! ```
+//!
+//! Each node has an *effective* kill: what its parent's is, unless it is a shield; else its own. So the outermost cause wins.
+//! It is kept as a pointer to the node that it began at, its *origin*, and propagated at once when anything changes.
+
+use super::Task;
+use crate::cooperator::Cooperator;
+use crate::error::Cause;
+use crate::fiber::Reason;
+use crate::list::{RawLink, RawList};
+use crate::timers::Timer;
+use std::cell::Cell;
+use std::marker::PhantomPinned;
+use std::panic::Location;
+use std::process::abort;
+use std::ptr;
+
+/// What a node stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Task,
+    Scope,
+    Deadline,
+    /// Kills from outside stop here while it is closed.
+    Shield,
+}
+
+/// A task, scope, deadline or shield.
+#[repr(C)]
+pub(crate) struct Node {
+    /// First: a link in `children` is the node.
+    sibling: RawLink,
+    pub(crate) kind: Kind,
+    /// The owner waits for its last child.
+    is_awaiting: Cell<bool>,
+    /// A wait was refused, somewhere below, because of this node's own kill.
+    is_delivered: Cell<bool>,
+    /// A shield that no longer shields.
+    is_open: Cell<bool>,
+    parent: Cell<*const Node>,
+    /// The task on whose stack, or at whose head, the node stands.
+    task: Cell<*const Task>,
+    /// The next frame inward of the same task.
+    inner: Cell<*const Node>,
+    /// Tasks only.
+    children: RawList,
+    own: Cell<Option<Cause>>,
+    effective: Cell<*const Node>,
+    /// The chain of nodes still to be visited by a propagation.
+    next_visit: Cell<*const Node>,
+    /// A shield's: opens it. Started when there is something to hold off.
+    grace: Cell<*const Timer>,
+    grace_ends: Cell<u64>,
+    _pinned: PhantomPinned,
+}
+
+impl Node {
+    pub(crate) const fn new(kind: Kind) -> Self {
+        Node {
+            sibling: RawLink::new(),
+            kind,
+            is_awaiting: Cell::new(false),
+            is_delivered: Cell::new(false),
+            is_open: Cell::new(false),
+            parent: Cell::new(ptr::null()),
+            task: Cell::new(ptr::null()),
+            inner: Cell::new(ptr::null()),
+            children: RawList::new(),
+            own: Cell::new(None),
+            effective: Cell::new(ptr::null()),
+            next_visit: Cell::new(ptr::null()),
+            grace: Cell::new(ptr::null()),
+            grace_ends: Cell::new(0),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    pub(crate) fn own_cause(&self) -> Option<Cause> {
+        self.own.get()
+    }
+
+    /// Where the kill in effect here began; null if none is.
+    pub(crate) fn effective(&self) -> *const Node {
+        self.effective.get()
+    }
+
+    /// Whether waits in this node are refused.
+    pub(crate) fn is_killed(&self) -> bool {
+        !self.effective.get().is_null()
+    }
+
+    /// Whether a kill that began outside this node is in effect in it.
+    pub(crate) fn is_killed_from_outside(&self) -> bool {
+        self.is_killed() && !ptr::eq(self.effective.get(), self)
+    }
+
+    /// Notes that a wait was refused because of this node's kill.
+    pub(crate) fn set_delivered(&self) {
+        self.is_delivered.set(true);
+    }
+
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.is_delivered.get()
+    }
+
+    /// The task it belongs to.
+    pub(crate) fn task(&self) -> &Task {
+        // SAFETY: set when the node is linked; a task outlives its frames.
+        unsafe { &*self.task.get() }
+    }
+
+    /// The node around it; `None` for the root's.
+    pub(crate) fn parent(&self) -> Option<&Node> {
+        // SAFETY: a parent outlives its children and inner frames.
+        unsafe { self.parent.get().as_ref() }
+    }
+
+    /// The next frame inward.
+    pub(crate) fn inner(&self) -> Option<&Node> {
+        // SAFETY: a frame that goes away removes itself here first (`Node::leave`).
+        unsafe { self.inner.get().as_ref() }
+    }
+
+    pub(crate) fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    /// Calls `f` for each child task, in the order they were spawned. `f` must not start or end any.
+    pub(crate) fn for_each_child(&self, mut f: impl FnMut(&Task)) {
+        let mut link = self.children.front();
+        while !link.is_null() {
+            // SAFETY: what is linked in `children` is the node of a live task, `repr(C)` with its link first.
+            unsafe {
+                f((*link.cast::<Node>()).task());
+                link = self.children.after(link);
+            }
+        }
+    }
+
+    /// Links a new task's node under `parent`. True if it is born killed.
+    ///
+    /// # Safety
+    /// Neither node moves or goes away while linked; `task` is the node's task.
+    pub(crate) unsafe fn adopt(&self, parent: *const Node, task: *const Task) -> bool {
+        self.task.set(task);
+        self.parent.set(parent);
+        // SAFETY: the caller's promise. The root has no parent.
+        if let Some(parent) = unsafe { parent.as_ref() } {
+            // SAFETY: the node is new, so it is in no list.
+            unsafe { parent.children.push_back(&self.sibling) };
+        }
+        self.effective.set(self.computed());
+        self.is_killed()
+    }
+
+    /// Takes an ended task's node out of the tree and wakes whoever waits for the last child.
+    pub(crate) fn disown(&self, cooperator: &Cooperator) {
+        self.sibling.unlink();
+        let Some(parent) = self.parent() else { return };
+        if parent.is_awaiting.get() && !parent.has_children() {
+            cooperator.scheduler.unpark(&parent.task().fiber);
+        }
+        if parent.kind != Kind::Scope {
+            // A handle may outlive the parent task, and looks here. (No scoped handle outlives its scope.)
+            self.parent.set(ptr::null());
+        }
+    }
+
+    /// Waits, out of reach of kills, until there are no children.
+    pub(crate) fn await_children(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
+        if !self.has_children() {
+            return;
+        }
+        let fiber = &self.task().fiber;
+        fiber.reason.set(Reason::new("children"));
+        fiber.place.set(place);
+        fiber.since.set(cooperator.scheduler.pass_time.get());
+        self.is_awaiting.set(true);
+        while self.has_children() {
+            cooperator.scheduler.park(false);
+        }
+        self.is_awaiting.set(false);
+    }
+
+    /// Makes this node the innermost frame of the running task.
+    ///
+    /// # Safety
+    /// The node stays where it is until [`Node::leave`], which the same task calls, frames in reverse order.
+    pub(crate) unsafe fn enter(&self, task: &Task) {
+        let outer = task.frame.replace(self);
+        self.task.set(task);
+        self.parent.set(outer);
+        // SAFETY: the task's frames are alive.
+        unsafe { (*outer).inner.set(self) };
+        self.effective.set(self.computed());
+        task.set_origin(self.effective.get());
+        self.watch_mask();
+    }
+
+    /// Takes the innermost frame off. A frame that is not the innermost aborts: someone let go of a frame out of order.
+    pub(crate) fn leave(&self) {
+        let task = self.task();
+        if !ptr::eq(task.frame.get(), self) {
+            eprintln!("coop: task {} '{}' left a scope, deadline or shield out of order", task.id, task.name);
+            abort();
+        }
+        let outer = self.parent.get();
+        task.frame.set(outer);
+        // SAFETY: the outer frame, or the task's own node, outlives the inner one.
+        unsafe {
+            (*outer).inner.set(ptr::null());
+            task.set_origin((*outer).effective.get());
+        }
+    }
+
+    /// Kills the node: all waits below, now and later, are refused. The first cause stays. Wakes, but switches nowhere.
+    pub(crate) fn kill(&self, cooperator: &Cooperator, cause: Cause) {
+        if self.own.get().is_none() {
+            self.own.set(Some(cause));
+            self.propagate(cooperator);
+        }
+    }
+
+    /// Ends the mask of a shield.
+    pub(crate) fn open(&self, cooperator: &Cooperator) {
+        self.is_open.set(true);
+        self.propagate(cooperator);
+    }
+
+    /// Lets a shield open itself at `ends`, by `timer`, once there is something to hold off.
+    pub(crate) fn set_grace(&self, timer: *const Timer, ends: u64) {
+        self.grace.set(timer);
+        self.grace_ends.set(ends);
+    }
+
+    fn computed(&self) -> *const Node {
+        let outside = match self.parent() {
+            Some(parent) if !self.is_mask() => parent.effective.get(),
+            _ => ptr::null(),
+        };
+        match outside.is_null() && self.own.get().is_some() {
+            true => self,
+            false => outside,
+        }
+    }
+
+    fn is_mask(&self) -> bool {
+        self.kind == Kind::Shield && !self.is_open.get()
+    }
+
+    /// Starts a closed shield's grace when a kill is there to be held off.
+    fn watch_mask(&self) {
+        if self.is_mask() && self.parent().is_some_and(Node::is_killed) {
+            // SAFETY: `set_grace` names a timer that stands beside this node, and is stopped before either goes.
+            unsafe {
+                if let Some(timer) = self.grace.get().as_ref()
+                    && let Some(cooperator) = Cooperator::current()
+                {
+                    self.grace.set(ptr::null());
+                    cooperator.timers.start(timer, self.grace_ends.get());
+                }
+            }
+        }
+    }
+
+    /// Brings the effective kills of this node and all below it up to date: parents first, siblings in order.
+    fn propagate(&self, cooperator: &Cooperator) {
+        let mut last: *const Node = self;
+        let mut next: *const Node = self;
+        self.next_visit.set(ptr::null());
+        let mut append = |node: &Node| {
+            node.next_visit.set(ptr::null());
+            // SAFETY: all nodes of the tree stay where they are: this switches nowhere and ends nothing.
+            unsafe { (*last).next_visit.set(node) };
+            last = node;
+        };
+        // SAFETY: as in `append`.
+        while let Some(node) = unsafe { next.as_ref() } {
+            node.watch_mask();
+            let effective = node.computed();
+            if node.effective.replace(effective) != effective {
+                let task = node.task();
+                if ptr::eq(task.frame.get(), node) {
+                    task.set_origin(effective);
+                    if !effective.is_null() {
+                        cooperator.scheduler.interrupt(&task.fiber);
+                    }
+                }
+                node.inner().map(&mut append);
+                node.for_each_child(|child| append(&child.node));
+            }
+            next = node.next_visit.get();
+        }
+    }
+}

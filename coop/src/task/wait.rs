@@ -1,0 +1,82 @@
+//! What every wait does first and last: may this task wait at all, and was it killed.
+
+use super::{Task, kill};
+use crate::cooperator::Cooperator;
+use crate::coordinator::{Coordinated, Coordinator, Settled, Wait};
+use crate::error::Killed;
+use crate::fiber::Reason;
+use std::io;
+use std::panic::Location;
+
+/// The start of a kill-checked wait: refuses if the running task is killed, or is unwinding.
+///
+/// # Panics
+/// On a thread without a Cooperator.
+#[inline]
+#[track_caller]
+pub(crate) fn begin() -> Result<&'static Cooperator, Killed> {
+    let cooperator = Cooperator::required();
+    let task = Task::running(cooperator);
+    if task.fiber.killed.get().is_some() || std::thread::panicking() {
+        return Err(kill::refuse(cooperator));
+    }
+    Ok(cooperator)
+}
+
+/// As [`begin`], for calls that return an `io::Result`: without a Cooperator they fail with an error that names the fix.
+#[inline]
+#[track_caller]
+pub(crate) fn begin_io() -> io::Result<&'static Cooperator> {
+    if Cooperator::current().is_none() {
+        return Err(no_cooperator());
+    }
+    Ok(begin()?)
+}
+
+#[cold]
+fn no_cooperator() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this thread runs no Cooperator: call this inside `coop::run(|| …)` or a function marked `#[coop::main]`",
+    )
+}
+
+/// Notes that the running task meets its kill now, and returns it.
+pub(crate) fn delivered(cooperator: &Cooperator) -> Killed {
+    let task = Task::running(cooperator);
+    // SAFETY: an origin is this task's or an ancestor's node, which outlive it.
+    if let Some(origin) = unsafe { task.origin.get().as_ref() } {
+        origin.set_delivered();
+    }
+    task.fiber.killed.get().expect("only called when killed")
+}
+
+/// Parks in `wait`; a kill that ends it has been delivered.
+#[inline]
+pub(crate) fn park(
+    cooperator: &Cooperator,
+    wait: &Wait,
+    reason: Reason,
+    place: &'static Location<'static>,
+) -> Result<usize, Killed> {
+    match wait.park(&cooperator.scheduler, true, reason, place) {
+        Settled::Won(index) => Ok(index),
+        Settled::Killed => Err(delivered(cooperator)),
+    }
+}
+
+/// Acquires `coordinator`; kill-checked.
+#[inline]
+#[track_caller]
+pub(crate) fn acquire(coordinator: &Coordinator, reason: Reason) -> Result<(), Killed> {
+    let cooperator = begin()?;
+    if coordinator.take() {
+        return Ok(());
+    }
+    let entry = Coordinated::new();
+    let wait = Wait::new(&cooperator.scheduler);
+    // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry; the coordinator is
+    // borrowed for as long.
+    unsafe { wait.enlist(coordinator, &entry, 0) };
+    park(cooperator, &wait, reason, Location::caller()).map(drop)
+}

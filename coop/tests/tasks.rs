@@ -1,0 +1,389 @@
+//! Tasks: spawning, joining, killing, scopes, deadlines, shields.
+
+use coop::{Cause, JoinError, Killed, TimedOut};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A trace that tasks write to and the test reads.
+#[derive(Clone, Default)]
+struct Trace(Rc<RefCell<Vec<String>>>);
+
+impl Trace {
+    fn say(&self, text: impl Into<String>) {
+        self.0.borrow_mut().push(text.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Failure {
+    Killed(Cause),
+    TimedOut,
+    Other(&'static str),
+}
+
+impl From<Killed> for Failure {
+    fn from(killed: Killed) -> Self {
+        Failure::Killed(killed.cause())
+    }
+}
+
+impl From<TimedOut> for Failure {
+    fn from(_: TimedOut) -> Self {
+        Failure::TimedOut
+    }
+}
+
+#[test]
+fn tasks_take_turns_in_the_order_they_became_ready() {
+    let trace = Trace::default();
+    coop::run(|| {
+        for name in ["a", "b", "c"] {
+            let trace = trace.clone();
+            drop(coop::spawn(move || {
+                for round in 0..3 {
+                    trace.say(format!("{name}{round}"));
+                    coop::yield_now().unwrap();
+                }
+            }));
+        }
+    });
+    assert_eq!(trace.take(), ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]);
+}
+
+#[test]
+fn a_join_gives_what_the_task_returned_or_panicked_with() {
+    coop::run(|| {
+        let mut value = coop::spawn(|| String::from("value"));
+        assert_eq!(value.join().unwrap(), "value");
+        assert!(matches!(value.join(), Err(JoinError::AlreadyJoined)));
+        let mut panics = coop::spawn(|| -> u8 { std::panic::panic_any(17u32) });
+        match panics.join() {
+            Err(JoinError::Panicked(payload)) => assert_eq!(payload.downcast_ref(), Some(&17u32)),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn a_killed_parent_kills_its_tree_and_waits_for_it() {
+    let trace = Trace::default();
+    coop::run(|| {
+        let inner = trace.clone();
+        let mut parent = coop::spawn(move || {
+            let child_trace = inner.clone();
+            drop(coop::spawn(move || {
+                let result = coop::Coordinator::held().acquire().map(drop);
+                child_trace.say(format!("child {:?}", result.unwrap_err().cause()));
+                child_trace.say(format!("child again {}", coop::checkpoint().is_err()));
+            }));
+            let result = coop::Coordinator::held().acquire().map(drop);
+            inner.say(format!("parent {}", result.is_err()));
+            7
+        });
+        coop::yield_now().unwrap();
+        coop::yield_now().unwrap();
+        parent.kill();
+        trace.say("killed");
+        assert_eq!(parent.join().unwrap(), 7);
+        trace.say("joined");
+    });
+    let trace = trace.take();
+    assert_eq!(trace[0..2], ["killed", "parent true"]);
+    assert!(trace[2].starts_with("child Explicit("), "{trace:?}");
+    assert_eq!(trace[3..], ["child again true", "joined"]);
+}
+
+#[test]
+fn a_child_of_something_dead_is_born_killed_and_its_arguments_are_dropped() {
+    struct Noisy(Trace);
+    impl Drop for Noisy {
+        fn drop(&mut self) {
+            self.0.say(format!("dropped by {}", coop::current().name()));
+        }
+    }
+    let trace = Trace::default();
+    coop::run(|| {
+        let outer = trace.clone();
+        let mut parent = coop::spawn(move || {
+            let _ = coop::Coordinator::held().acquire().map(drop);
+            let noisy = Noisy(outer.clone());
+            let mut child = coop::TaskBuilder::new().name("child").spawn(move || noisy.0.say("never"));
+            outer.say(format!("{:?}", coop::shield(Duration::from_secs(1), || child.join())));
+        });
+        coop::yield_now().unwrap();
+        parent.kill();
+        parent.join().unwrap();
+    });
+    assert_eq!(trace.take(), ["dropped by child", "Err(NeverRan)"]);
+}
+
+#[test]
+fn children_borrow_from_their_scope() {
+    coop::run(|| {
+        let mut numbers = [1, 2, 3];
+        let total = Cell::new(0);
+        coop::wait_all(|s| {
+            for number in &mut numbers {
+                s.spawn(|| {
+                    *number *= 10;
+                    coop::yield_now().unwrap();
+                    total.set(total.get() + *number);
+                });
+            }
+        });
+        assert_eq!((numbers, total.get()), ([10, 20, 30], 60));
+    });
+}
+
+#[test]
+fn the_first_error_of_a_scope_kills_the_others_and_is_returned() {
+    let trace = Trace::default();
+    coop::run(|| {
+        let result: Result<(), Failure> = coop::scope(|s| {
+            s.spawn(|| {
+                let killed = coop::Coordinator::held().acquire().map(drop).unwrap_err();
+                trace.say(format!("sleeper {:?}", killed.cause()));
+            });
+            s.try_spawn(|| -> Result<(), Failure> {
+                coop::yield_now()?;
+                trace.say("fails");
+                Err(Failure::Other("first"))
+            });
+            coop::Coordinator::held().acquire().map(drop)?;
+            Ok(())
+        });
+        assert_eq!(result, Err(Failure::Other("first")));
+        coop::checkpoint().unwrap();
+    });
+    assert_eq!(trace.take(), ["fails", "sleeper Sibling"]);
+}
+
+#[test]
+fn a_panic_in_a_scope_waits_for_the_children_before_it_goes_on() {
+    let trace = Trace::default();
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        coop::run(|| {
+            coop::wait_all(|s| {
+                s.spawn(|| {
+                    let _ = coop::Coordinator::held().acquire().map(drop);
+                    trace.say(format!("child ended, panicking: {}", std::thread::panicking()));
+                });
+                coop::yield_now().unwrap();
+                panic!("body");
+            })
+        })
+    }));
+    assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"body"));
+    assert_eq!(trace.take(), ["child ended, panicking: false"]);
+}
+
+#[test]
+fn an_unjoined_childs_panic_goes_on_from_the_scope_and_a_joined_ones_does_not() {
+    coop::run(|| {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            coop::wait_all(|s| {
+                drop(s.spawn(|| panic!("unjoined")));
+            })
+        }));
+        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"unjoined"));
+        coop::wait_all(|s| {
+            let mut child = s.spawn(|| panic!("joined"));
+            assert!(matches!(child.join(), Err(JoinError::Panicked(_))));
+        });
+    });
+}
+
+#[test]
+fn a_timeout_says_timed_out_only_for_its_own_deadline() {
+    let forever = || -> Result<(), Failure> { Ok(coop::Coordinator::held().acquire().map(drop)?) };
+    coop::Builder::new()
+        .virtual_time()
+        .run(|| {
+            let ms = Duration::from_millis;
+            assert_eq!(coop::timeout(ms(10), forever), Err(Failure::TimedOut));
+            assert_eq!(coop::timeout(ms(10), || Ok::<_, Failure>(5)), Ok(5));
+            let other = coop::timeout(ms(10), || Err::<(), _>(Failure::Other("own")));
+            assert_eq!(other, Err(Failure::Other("own")), "no deadline was met");
+            let outer = coop::timeout(ms(10), || coop::timeout(ms(1000), forever));
+            assert_eq!(outer, Err(Failure::TimedOut));
+            let inner = coop::timeout(ms(1000), || {
+                assert_eq!(coop::timeout(ms(10), forever), Err(Failure::TimedOut));
+                coop::checkpoint()?;
+                Ok::<_, Failure>("outer goes on")
+            });
+            assert_eq!(inner, Ok("outer goes on"));
+            assert_eq!(coop::timeout(Duration::ZERO, forever), Err(Failure::TimedOut), "refuses at once");
+            let swallowed = coop::timeout(ms(10), || {
+                assert!(forever().is_err() && forever().is_err(), "it is met again");
+                Ok::<_, Failure>("late")
+            });
+            assert_eq!(swallowed, Ok("late"));
+            coop::checkpoint().unwrap();
+            let mut killed = coop::spawn(move || coop::timeout(ms(1000), forever));
+            coop::yield_now().unwrap();
+            killed.kill();
+            assert!(matches!(killed.join(), Ok(Err(Failure::Killed(Cause::Explicit(_))))));
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_scope_in_a_timeout_dies_with_it_and_a_spawned_task_does_not() {
+    let trace = Trace::default();
+    coop::Builder::new()
+        .virtual_time()
+        .run(|| {
+            let outside = trace.clone();
+            let result = coop::timeout(Duration::from_millis(10), || {
+                drop(coop::spawn(move || {
+                    coop::timeout(Duration::from_millis(50), || {
+                        coop::Coordinator::held().acquire().map(drop)?;
+                        Ok::<_, Failure>(())
+                    })
+                    .unwrap_err();
+                    outside.say("the spawned task lived on");
+                }));
+                coop::scope(|s| -> Result<(), Failure> {
+                    s.spawn(|| {
+                        let killed = coop::Coordinator::held().acquire().map(drop).unwrap_err();
+                        trace.say(format!("scoped {:?}", killed.cause()));
+                    });
+                    Ok(coop::Coordinator::held().acquire().map(drop)?)
+                })
+            });
+            assert_eq!(result, Err(Failure::TimedOut));
+        })
+        .unwrap();
+    // The root's return killed it before its 50 ms were over.
+    assert_eq!(trace.take(), ["scoped Deadline", "the spawned task lived on"]);
+}
+
+#[test]
+fn daemons_die_when_their_parent_returns_and_others_are_awaited() {
+    let trace = Trace::default();
+    coop::run(|| {
+        let outer = trace.clone();
+        let mut parent = coop::spawn(move || {
+            let (daemon, other) = (outer.clone(), outer.clone());
+            drop(coop::TaskBuilder::new().daemon().spawn(move || {
+                let killed = coop::Coordinator::held().acquire().map(drop).unwrap_err();
+                daemon.say(format!("daemon {:?}", killed.cause()));
+            }));
+            drop(coop::spawn(move || {
+                for _ in 0..5 {
+                    coop::yield_now().unwrap();
+                }
+                other.say("other done");
+            }));
+            coop::yield_now().unwrap();
+            outer.say("returns");
+        });
+        parent.join().unwrap();
+        trace.say("joined");
+    });
+    assert_eq!(trace.take(), ["returns", "daemon Parent", "other done", "joined"]);
+}
+
+#[test]
+fn joining_oneself_or_an_ancestor_is_an_error_at_once() {
+    coop::run(|| {
+        let own: Rc<RefCell<Option<coop::JoinHandle<()>>>> = Rc::default();
+        let shared = own.clone();
+        let task = coop::spawn(move || {
+            let mut child = coop::spawn(move || {
+                assert!(matches!(shared.borrow_mut().as_mut().unwrap().join(), Err(JoinError::Deadlock)));
+            });
+            child.join().unwrap();
+        });
+        *own.borrow_mut() = Some(task);
+        let mut task = own;
+        while !task.borrow().as_ref().unwrap().is_finished() {
+            coop::yield_now().unwrap();
+        }
+        Rc::get_mut(&mut task).unwrap().get_mut().as_mut().unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn a_deep_tree_is_killed_without_recursion() {
+    fn nest(depth: u32) {
+        if depth > 0 {
+            drop(coop::TaskBuilder::new().stack(32768).spawn(move || nest(depth - 1)));
+        }
+        let _ = coop::Coordinator::held().acquire().map(drop);
+    }
+    coop::run(|| {
+        let mut top = coop::spawn(|| nest(20_000));
+        for _ in 0..20_010 {
+            coop::yield_now().unwrap();
+        }
+        top.kill();
+        top.join().unwrap();
+    });
+}
+
+#[test]
+fn a_handle_may_outlive_its_cooperator() {
+    thread_local! {
+        static KEPT: RefCell<Option<coop::JoinHandle<Rc<Cell<u32>>>>> = const { RefCell::new(None) };
+    }
+    let value = Rc::new(Cell::new(5));
+    let inner = value.clone();
+    coop::run(|| {
+        let task = coop::spawn(move || inner);
+        KEPT.set(Some(task));
+    });
+    assert_eq!(Rc::strong_count(&value), 2);
+    coop::run(|| drop(KEPT.take()));
+    assert_eq!(Rc::strong_count(&value), 1);
+}
+
+#[test]
+fn a_retry_loop_that_swallows_its_kill_does_not_freeze_the_thread() {
+    coop::run(|| {
+        let stop = Rc::new(Cell::new(false));
+        let inner = stop.clone();
+        let mut stubborn = coop::spawn(move || {
+            let mut refused = 0;
+            while !inner.get() {
+                if coop::checkpoint().is_err() {
+                    refused += 1;
+                }
+            }
+            refused
+        });
+        stubborn.kill();
+        for _ in 0..100 {
+            coop::yield_now().unwrap();
+        }
+        stop.set(true);
+        assert!(stubborn.join().unwrap() >= 100);
+    });
+}
+
+#[test]
+fn run_inside_a_task_is_a_scope() {
+    let trace = Trace::default();
+    coop::run(|| {
+        coop::run(|| {
+            let inner = trace.clone();
+            drop(coop::spawn(move || inner.say("child")));
+            assert_eq!(coop::current().name(), "root");
+        });
+        trace.say("after");
+    });
+    assert_eq!(trace.take(), ["after", "child"], "a child spawned without the scope belongs to the task");
+}
+
+#[test]
+fn a_deadlock_is_reported_and_the_tasks_are_killed() {
+    coop::run(|| {
+        let killed = coop::Coordinator::held().acquire().map(drop).unwrap_err();
+        assert_eq!(killed.cause(), Cause::Resources);
+    });
+}
