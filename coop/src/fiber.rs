@@ -60,16 +60,18 @@ impl fmt::Display for Reason {
 }
 
 /// The part of a task that scheduling and waiting need. Always the first field of a `Task`.
-#[repr(C)]
+///
+/// What a switch touches comes first, in one cache line.
+#[repr(C, align(64))]
 pub(crate) struct Fiber {
     pub(crate) context: UnsafeCell<Context>,
     /// The next in the ready queue.
     pub(crate) next: Cell<*const Fiber>,
     pub(crate) state: Cell<State>,
-    /// Waits of this fiber are refused, and why: the effective kill of the innermost region it is in. Written by `task`.
-    pub(crate) killed: Cell<Option<Killed>>,
-    /// Whether a wait has been refused since `killed` last changed.
-    pub(crate) kill_delivered: Cell<bool>,
+    /// Whether `killed` is `Some`.
+    is_killed: Cell<bool>,
+    /// Waits of this fiber are refused, and why: the effective kill of the innermost region it is in.
+    killed: Cell<Option<Killed>>,
     /// How many waits in a row were refused.
     pub(crate) refusals: Cell<u32>,
     pub(crate) reason: Cell<Reason>,
@@ -85,12 +87,30 @@ impl Fiber {
             context: UnsafeCell::new(context),
             next: Cell::new(ptr::null()),
             state: Cell::new(State::Ready),
+            is_killed: Cell::new(false),
             killed: Cell::new(None),
-            kill_delivered: Cell::new(false),
             refusals: Cell::new(0),
             reason: Cell::new(Reason::new("start")),
             place: Cell::new(place),
             since: Cell::new(0),
         }
+    }
+
+    /// Whether waits are refused.
+    #[inline]
+    pub(crate) fn is_killed(&self) -> bool {
+        self.is_killed.get()
+    }
+
+    /// Why waits are refused.
+    pub(crate) fn killed(&self) -> Option<Killed> {
+        self.killed.get()
+    }
+
+    /// Has waits refused, or no longer refused.
+    pub(crate) fn set_killed(&self, killed: Option<Killed>) {
+        self.refusals.set(0);
+        self.is_killed.set(killed.is_some());
+        self.killed.set(killed);
     }
 }

@@ -3,7 +3,7 @@
 pub use crate::coordinator::Coordinator;
 pub use crate::error::Killed;
 pub use crate::handle::{
-    ArmList, Armed, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, arm, select,
+    ArmList, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, arm, select,
 };
 pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, TestOptions, main, submit, test};
 pub use crate::sync::{Acquired, Coordination, coordinate};

@@ -166,7 +166,7 @@ impl Wait {
             if let Some(won) = self.take_won() {
                 return Settled::Won(won);
             }
-            if killable && fiber.killed.get().is_some() {
+            if killable && fiber.is_killed() {
                 self.withdraw();
                 return Settled::Killed;
             }

@@ -101,12 +101,10 @@ pub unsafe trait Arm: Sealed {
     fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>);
 }
 
-/// An operand of `select!`. Made by [`arm`].
+/// The one place where an operand of `select!` is checked. What it returns is an arm whatever the operand is, so that a wrong
+/// one gives one error, here.
 #[doc(hidden)]
-pub struct Armed<A>(pub(super) A);
-
-/// The one place where an operand of `select!` is checked, so that a wrong one gives one error.
-#[doc(hidden)]
-pub fn arm<A: Arm>(operation: A) -> Armed<A> {
-    Armed(operation)
+#[inline(always)]
+pub fn arm<A: Arm<Output = O>, O>(operation: A) -> impl Arm<Output = O> {
+    operation
 }

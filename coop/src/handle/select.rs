@@ -7,7 +7,7 @@
 //!                   done                                                       disengage and settle the others, done
 //! ```
 
-use super::arm::{Arm, Armed, Readiness};
+use super::arm::{Arm, Readiness};
 use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
 use crate::error::Killed;
@@ -18,7 +18,7 @@ use std::panic::Location;
 
 /// An arm, or `None` for one whose guard is false, and those after it.
 #[doc(hidden)]
-pub struct Cons<A, Rest>(pub Option<Armed<A>>, pub Rest);
+pub struct Cons<A, Rest>(pub Option<A>, pub Rest);
 
 /// The end of the arms.
 #[doc(hidden)]
@@ -101,7 +101,7 @@ unsafe impl<A: Arm, Rest: ArmList> ArmList for Cons<A, Rest> {
     #[inline]
     fn readiness(&self, index: usize) -> Option<Readiness> {
         match (index, &self.0) {
-            (0, Some(Armed(arm))) if !arm.is_disabled() => Some(arm.readiness()),
+            (0, Some(arm)) if !arm.is_disabled() => Some(arm.readiness()),
             (0, _) => None,
             _ => self.1.readiness(index - 1),
         }
@@ -112,12 +112,12 @@ unsafe impl<A: Arm, Rest: ArmList> ArmList for Cons<A, Rest> {
         if index != 0 {
             return self.1.attempt(index - 1, cooperator).map(Out::There);
         }
-        self.0.as_mut().and_then(|Armed(arm)| arm.attempt(cooperator)).map(Out::Here)
+        self.0.as_mut().and_then(|arm| arm.attempt(cooperator)).map(Out::Here)
     }
 
     #[inline]
     unsafe fn enlist(&self, cooperator: &Cooperator, wait: &Wait, index: usize) {
-        if let Some(Armed(arm)) = &self.0
+        if let Some(arm) = &self.0
             && !arm.is_disabled()
         {
             // SAFETY: the caller's promise.
@@ -132,12 +132,12 @@ unsafe impl<A: Arm, Rest: ArmList> ArmList for Cons<A, Rest> {
         if index != 0 {
             return self.1.won(index - 1, cooperator).map(Out::There);
         }
-        self.0.as_mut().and_then(|Armed(arm)| arm.won(cooperator)).map(Out::Here)
+        self.0.as_mut().and_then(|arm| arm.won(cooperator)).map(Out::Here)
     }
 
     #[inline]
     fn disengage(&self, cooperator: &Cooperator) {
-        if let Some(Armed(arm)) = &self.0 {
+        if let Some(arm) = &self.0 {
             arm.disengage(cooperator);
         }
         self.1.disengage(cooperator);
@@ -145,7 +145,7 @@ unsafe impl<A: Arm, Rest: ArmList> ArmList for Cons<A, Rest> {
 
     #[inline]
     fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
-        if let Some(Armed(arm)) = &self.0 {
+        if let Some(arm) = &self.0 {
             arm.settle(cooperator, place);
         }
         self.1.settle(cooperator, place);

@@ -79,7 +79,7 @@ fn line(text: &mut String, cooperator: &Cooperator, task: &Task, depth: usize) {
             }
         }
     }
-    if let Some(killed) = task.fiber.killed.get() {
+    if let Some(killed) = task.fiber.killed() {
         let _ = write!(text, ", killed: {}", killed.cause());
     }
     regions(text, &task.node);

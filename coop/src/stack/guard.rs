@@ -9,8 +9,10 @@ use crate::sys;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// C code and the kernel are not probed page by page, so one page is not enough to catch a large frame.
-pub(crate) const GUARD_SIZE: usize = 64 * 1024;
+/// C code and the kernel are not probed page by page, so one page is not enough to catch a large frame: 64 KiB, and one page
+/// more, so that the distance between stacks is an odd number of pages. Tops a power of two apart would all compete for the
+/// same sets of the second-level cache.
+pub(crate) const GUARD_SIZE: usize = 68 * 1024;
 
 /// Set when this process has seen the advice refused.
 static ADVICE_REFUSED: AtomicBool = AtomicBool::new(false);

@@ -87,7 +87,7 @@ pub fn killed() -> bool {
 /// coop::run(|| assert_eq!(coop::kill_cause(), None));
 /// ```
 pub fn kill_cause() -> Option<Killed> {
-    Cooperator::current().and_then(|cooperator| Task::running(cooperator).fiber.killed.get())
+    Cooperator::current().and_then(|cooperator| Task::running(cooperator).fiber.killed())
 }
 
 /// Runs `f`, in which any wait aborts the process and prints where it was made.

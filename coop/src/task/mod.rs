@@ -102,10 +102,9 @@ impl Task {
         if self.origin.replace(origin) == origin {
             return;
         }
-        self.fiber.refusals.set(0);
         // SAFETY: an origin is the task's own or an ancestor's node: ancestors outlive their descendants.
         let cause = unsafe { origin.as_ref() }.and_then(|origin| origin.own_cause());
-        self.fiber.killed.set(cause.map(|cause| Killed { cause, task: self.id }));
+        self.fiber.set_killed(cause.map(|cause| Killed { cause, task: self.id }));
     }
 }
 

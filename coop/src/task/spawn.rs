@@ -344,10 +344,10 @@ where
 }
 
 /// Where the package stands on a stack: below the pool's link, moved down by a number of cache lines that differs from stack
-/// to stack. Stacks lie at multiples of 64 KiB, so without it the records of all tasks would compete for the same cache sets.
+/// to stack. Tops lie at page boundaries, so without it the records of all tasks would compete for the same cache sets.
 fn package_place(stack: &Stack, layout: Layout) -> *mut u8 {
     let top = stack.top();
-    let colour = ((top.addr() >> 16) ^ (top.addr() >> 20)) & 15;
+    let colour = (top.addr() >> 17) & 15;
     top.wrapping_sub(64 + colour * 64 + layout.size()).map_addr(|address| address & !(layout.align().max(64) - 1))
 }
 

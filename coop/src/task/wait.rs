@@ -17,7 +17,7 @@ use std::panic::Location;
 pub(crate) fn begin() -> Result<&'static Cooperator, Killed> {
     let cooperator = Cooperator::required();
     let task = Task::running(cooperator);
-    if task.fiber.killed.get().is_some() || std::thread::panicking() {
+    if task.fiber.is_killed() || std::thread::panicking() {
         return Err(kill::refuse(cooperator));
     }
     Ok(cooperator)
@@ -48,7 +48,7 @@ pub(crate) fn delivered(cooperator: &Cooperator) -> Killed {
     if let Some(origin) = unsafe { task.origin.get().as_ref() } {
         origin.set_delivered();
     }
-    task.fiber.killed.get().expect("only called when killed")
+    task.fiber.killed().expect("only called when killed")
 }
 
 /// Parks in `wait`; a kill that ends it has been delivered.
