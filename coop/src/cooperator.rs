@@ -94,8 +94,6 @@ pub struct Cooperator {
     /// Jobs from other threads; made when somebody first asks for a Remote.
     inbox: OnceCell<Arc<Inbox>>,
     bell: Bell,
-    /// The process that made the ring: a forked child must not use it.
-    process: u32,
 }
 
 impl Cooperator {
@@ -119,7 +117,6 @@ impl Cooperator {
             verdict: RefCell::default(),
             inbox: OnceCell::new(),
             bell: Bell { is_watched: Cell::new(false), has_rung: Cell::new(false), user_data: Cell::new(0) },
-            process: std::process::id(),
         })
     }
 
@@ -143,11 +140,6 @@ impl Cooperator {
             Some(cooperator) => cooperator,
             None => no_cooperator(),
         }
-    }
-
-    /// Whether this is the process that started the Cooperator, not a forked child.
-    pub(crate) fn is_in_own_process(&self) -> bool {
-        self.process == std::process::id()
     }
 
     /// Puts an operation in flight. Returns its user data, for [`Cooperator::cancel`].
@@ -240,11 +232,6 @@ impl Cooperator {
     /// Whether submissions still wait for the kernel.
     pub(crate) fn has_unsubmitted(&self) -> bool {
         self.ring.unsubmitted() != 0
-    }
-
-    /// Completions that belonged to no operation.
-    pub(crate) fn strays(&self) -> u64 {
-        self.slots.strays()
     }
 }
 

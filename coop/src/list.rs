@@ -9,7 +9,7 @@
 //!         └──────┘   └─────────┘   └─────────┘   └─────────┘      null in both directions: not linked, or empty
 //! ```
 //!
-//! [`EmbeddedList`] is the public, sound form. [`RawList`] and [`RawLink`] are what the runtime itself is built with.
+//! [`EmbeddedList`] is the public, sound form. `RawList` and `RawLink` are what the runtime itself is built with.
 
 use std::cell::Cell;
 use std::fmt;

@@ -42,15 +42,17 @@ impl From<TimedOut> for Failure {
 fn tasks_take_turns_in_the_order_they_became_ready() {
     let trace = Trace::default();
     coop::run(|| {
-        for name in ["a", "b", "c"] {
-            let trace = trace.clone();
-            drop(coop::spawn(move || {
-                for round in 0..3 {
-                    trace.say(format!("{name}{round}"));
-                    coop::yield_now().unwrap();
-                }
-            }));
-        }
+        coop::wait_all(|s| {
+            for name in ["a", "b", "c"] {
+                let trace = trace.clone();
+                s.spawn(move || {
+                    for round in 0..3 {
+                        trace.say(format!("{name}{round}"));
+                        coop::yield_now().unwrap();
+                    }
+                });
+            }
+        });
     });
     assert_eq!(trace.take(), ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]);
 }

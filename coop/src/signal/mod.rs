@@ -121,7 +121,7 @@ impl Signal {
     /// A wait point; kill-checked: a signal that raced a kill is remembered.
     ///
     /// # Errors
-    /// [`Killed`](crate::Killed).
+    /// [`Killed`].
     #[track_caller]
     pub fn recv(&self) -> io::Result<()> {
         Receiving { signal: self }.block()

@@ -4,7 +4,7 @@ use super::guard::{self, GUARD_SIZE};
 use crate::sys;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 const SMALLEST_CLASS: u32 = 15; // 32 KiB
 const CLASSES: usize = 24; // up to 2^38 bytes
@@ -16,24 +16,26 @@ const FIRST_SLAB: usize = 64;
 /// Usable memory for frames: `[top - size, top)`, with a guard below it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stack {
-    top: *mut u8,
-    class: u32,
+    top: NonNull<u8>,
+    class: u64,
 }
 
 impl Stack {
     /// The high end, aligned to a page.
+    #[inline]
     pub(crate) fn top(&self) -> *mut u8 {
-        self.top
+        self.top.as_ptr()
     }
 
     /// Bytes from the guard to the top.
+    #[inline]
     pub(crate) fn size(&self) -> usize {
         1 << self.class
     }
 
     /// The address range of the guard and of the usable part, for telling an overflow from another fault.
     pub(crate) fn contains_in_guard(&self, address: usize) -> bool {
-        let bottom = self.top.addr() - self.size();
+        let bottom = self.top().addr() - self.size();
         (bottom - GUARD_SIZE..bottom).contains(&address)
     }
 }
@@ -93,7 +95,8 @@ impl Pool {
             warm
         };
         self.taken.set(self.taken.get() + 1);
-        Ok(Stack { top, class })
+        // SAFETY: the top of a mapping is not null.
+        Ok(Stack { top: unsafe { NonNull::new_unchecked(top) }, class: u64::from(class) })
     }
 
     /// Takes a stack back.
@@ -103,10 +106,10 @@ impl Pool {
     /// leave for good without anyone calling `take` or `trim` meanwhile.
     #[inline]
     pub(crate) unsafe fn give_back(&self, stack: Stack) {
-        let pool = &self.classes[(stack.class - SMALLEST_CLASS) as usize];
+        let pool = &self.classes[stack.class as usize - SMALLEST_CLASS as usize];
         // SAFETY: the caller's promise: the stack's memory is ours again; the last word holds no live frame.
-        unsafe { stack.top.cast::<*mut u8>().sub(1).write(pool.warm.get()) };
-        pool.warm.set(stack.top);
+        unsafe { stack.top().cast::<*mut u8>().sub(1).write(pool.warm.get()) };
+        pool.warm.set(stack.top());
         pool.warm_count.set(pool.warm_count.get() + 1);
         self.taken.set(self.taken.get() - 1);
     }

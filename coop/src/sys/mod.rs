@@ -49,12 +49,6 @@ pub(crate) unsafe fn discard(base: *mut u8, len: usize) {
     unsafe { libc::madvise(base.cast(), len, libc::MADV_DONTNEED) };
 }
 
-/// The size of a page.
-pub(crate) fn page_size() -> usize {
-    // SAFETY: sysconf has no preconditions.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
-}
-
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub(crate) fn monotonic() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

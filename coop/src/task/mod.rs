@@ -85,12 +85,14 @@ impl Task {
     ///
     /// # Safety
     /// Every fiber is the first field of a `Task`; this one must not have been recycled.
+    #[inline]
     pub(crate) unsafe fn of<'a>(fiber: *const Fiber) -> &'a Task {
         // SAFETY: `repr(C)`, the fiber first.
         unsafe { &*fiber.cast::<Task>() }
     }
 
     /// The running task.
+    #[inline]
     pub(crate) fn running(cooperator: &Cooperator) -> &'static Task {
         debug_assert!(!cooperator.scheduler.running().is_null());
         // SAFETY: it runs, so it has not been recycled; callers use the reference only while they run.
@@ -98,10 +100,14 @@ impl Task {
     }
 
     /// Has waits refused, or no longer refused, according to `origin`.
+    #[inline]
     pub(crate) fn set_origin(&self, origin: *const Node) {
-        if self.origin.replace(origin) == origin {
-            return;
+        if self.origin.replace(origin) != origin {
+            self.follow_origin(origin);
         }
+    }
+
+    fn follow_origin(&self, origin: *const Node) {
         // SAFETY: an origin is the task's own or an ancestor's node: ancestors outlive their descendants.
         let cause = unsafe { origin.as_ref() }.and_then(|origin| origin.own_cause());
         self.fiber.set_killed(cause.map(|cause| Killed { cause, task: self.id }));

@@ -286,47 +286,21 @@ where
     if place.is_null() {
         std::alloc::handle_alloc_error(layout);
     }
-    let id = TaskId(cooperator.counters.spawned.get() + 1);
-    cooperator.counters.spawned.set(id.0);
-    cooperator.counters.live.set(cooperator.counters.live.get() + 1);
-    description.count_spawn();
-
+    let vtable = const {
+        &Vtable { payload: payload::<F, R>, drop_value: drop_value::<F, R>, free_record: free_record::<F, R> }
+    };
+    let has_stack = stack.is_some();
     // SAFETY: `place` is aligned, unused memory of the right size: on a free stack or fresh from the allocator. The frames of
     // the task begin below it.
     unsafe {
-        let context = match &stack {
-            Some(_) => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), first_frame::<F, R>, place.cast()),
-            None => Context::unset(),
+        let context = match has_stack {
+            true => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), first_frame::<F, R>, place.cast()),
+            false => Context::unset(),
         };
-        let has_stack = stack.is_some();
-        place.write(Package {
-            task: Task {
-                fiber: Fiber::new(context, Location::caller()),
-                node: Node::new(Kind::Task),
-                frame: Cell::new(ptr::null()),
-                origin: Cell::new(ptr::null()),
-                id,
-                cooperator: cooperator.id,
-                name: options.name.unwrap_or(description.name()),
-                description,
-                ended: Coordinator::held(),
-                joiner: Coordinated::new(),
-                outcome: Cell::new(Outcome::None),
-                is_daemon: options.is_daemon,
-                was_born_killed: Cell::new(false),
-                has_handle: Cell::new(true),
-                stack,
-                vtable: &Vtable {
-                    payload: payload::<F, R>,
-                    drop_value: drop_value::<F, R>,
-                    free_record: free_record::<F, R>,
-                },
-                spawned_at: Location::caller(),
-            },
-            payload: UnsafeCell::new(Payload { closure: ManuallyDrop::new(f) }),
-        });
-        let task = &(*place).task;
-        task.frame.set(&task.node);
+        let task = &raw mut (*place).task;
+        write_record(task, cooperator, context, description, options, stack, vtable, Location::caller());
+        (&raw mut (*place).payload).write(UnsafeCell::new(Payload { closure: ManuallyDrop::new(f) }));
+        let task = &*task;
         if has_stack {
             task.was_born_killed.set(task.node.adopt(parent, task));
             task.set_origin(task.node.effective());
@@ -343,8 +317,52 @@ where
     }
 }
 
+/// Writes the record of a new task, in its place, and counts it.
+///
+/// # Safety
+/// `place` is unused memory for a `Task`, and `vtable` that of the package it is in.
+#[allow(clippy::too_many_arguments)]
+unsafe fn write_record(
+    place: *mut Task,
+    cooperator: &Cooperator,
+    context: Context,
+    description: &'static Description,
+    options: Options,
+    stack: Option<Stack>,
+    vtable: &'static Vtable,
+    spawned_at: &'static Location<'static>,
+) {
+    let id = TaskId(cooperator.counters.spawned.get() + 1);
+    cooperator.counters.spawned.set(id.0);
+    cooperator.counters.live.set(cooperator.counters.live.get() + 1);
+    description.count_spawn();
+    // SAFETY: the caller's promise. The record's own address goes into it: it does not move.
+    unsafe {
+        place.write(Task {
+            fiber: Fiber::new(context, spawned_at),
+            node: Node::new(Kind::Task),
+            frame: Cell::new(&raw const (*place).node),
+            origin: Cell::new(ptr::null()),
+            id,
+            cooperator: cooperator.id,
+            name: options.name.unwrap_or(description.name()),
+            description,
+            ended: Coordinator::held(),
+            joiner: Coordinated::new(),
+            outcome: Cell::new(Outcome::None),
+            is_daemon: options.is_daemon,
+            was_born_killed: Cell::new(false),
+            has_handle: Cell::new(true),
+            stack,
+            vtable,
+            spawned_at,
+        });
+    }
+}
+
 /// Where the package stands on a stack: below the pool's link, moved down by a number of cache lines that differs from stack
 /// to stack. Tops lie at page boundaries, so without it the records of all tasks would compete for the same cache sets.
+#[inline]
 fn package_place(stack: &Stack, layout: Layout) -> *mut u8 {
     let top = stack.top();
     let colour = (top.addr() >> 17) & 15;
@@ -427,6 +445,7 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
 }
 
 /// Drops the value that nobody will join for, or deals with a panic that nobody will hear of. Runs user code.
+#[inline]
 pub(super) fn discard(cooperator: &Cooperator, task: &Task) {
     match task.outcome.get() {
         Outcome::Returned => {
@@ -488,6 +507,7 @@ pub(super) unsafe fn take_panic(task: &Task) -> Box<dyn Any + Send> {
 ///
 /// # Safety
 /// The outcome is `Returned`, and `R` is the task's type of value.
+#[inline]
 pub(super) unsafe fn take_value<R>(task: &Task) -> R {
     task.outcome.set(Outcome::Taken);
     // SAFETY: the caller's promise.
@@ -498,6 +518,7 @@ pub(super) unsafe fn take_value<R>(task: &Task) -> R {
 ///
 /// # Safety
 /// The task has ended, or is about to switch away for good; no handle to it is left; its payload was taken or dropped.
+#[inline]
 pub(super) unsafe fn recycle(cooperator: &Cooperator, task: &Task) {
     match &task.stack {
         // SAFETY: the caller's promise.

@@ -149,6 +149,7 @@ impl Node {
     ///
     /// # Safety
     /// Neither node moves or goes away while linked; `task` is the node's task.
+    #[inline]
     pub(crate) unsafe fn adopt(&self, parent: *const Node, task: *const Task) -> bool {
         self.task.set(task);
         self.parent.set(parent);
@@ -162,6 +163,7 @@ impl Node {
     }
 
     /// Takes an ended task's node out of the tree and wakes whoever waits for the last child.
+    #[inline]
     pub(crate) fn disown(&self, cooperator: &Cooperator) {
         self.sibling.unlink();
         let Some(parent) = self.parent() else { return };
@@ -175,10 +177,14 @@ impl Node {
     }
 
     /// Waits, out of reach of kills, until there are no children.
+    #[inline]
     pub(crate) fn await_children(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
-        if !self.has_children() {
-            return;
+        if self.has_children() {
+            self.park_for_children(cooperator, place);
         }
+    }
+
+    fn park_for_children(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
         let fiber = &self.task().fiber;
         fiber.reason.set(Reason::new("children"));
         fiber.place.set(place);
@@ -241,6 +247,7 @@ impl Node {
         self.grace_ends.set(ends);
     }
 
+    #[inline]
     fn computed(&self) -> *const Node {
         let outside = match self.parent() {
             Some(parent) if !self.is_mask() => parent.effective.get(),
