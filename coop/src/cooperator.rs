@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) root_stack: usize,
     pub(crate) warm_stacks: usize,
     pub(crate) ring_entries: u32,
+    /// How long the idle loop watches for completions before it sleeps in the kernel.
+    pub(crate) spin: Duration,
     pub(crate) grace: Duration,
     pub(crate) on_stuck: Stuck,
     pub(crate) on_orphan_panic: OrphanPanic,
@@ -56,6 +58,7 @@ impl Default for Settings {
             root_stack: 2 * 1024 * 1024,
             warm_stacks: 1024,
             ring_entries: 256,
+            spin: Duration::ZERO,
             grace: Duration::from_secs(10),
             on_stuck: Stuck::default(),
             on_orphan_panic: OrphanPanic::default(),
@@ -97,14 +100,14 @@ pub struct Cooperator {
 }
 
 impl Cooperator {
-    pub(crate) fn new(settings: Settings, clock: Clock, ring: Driver, scheduler: Scheduler) -> Box<Self> {
+    pub(crate) fn new(settings: Settings, clock: Clock, ring: Driver, scheduler: Scheduler, pool: Pool) -> Box<Self> {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let now = clock.now();
         scheduler.pass_time.set(now);
         Box::new(Cooperator {
             scheduler,
-            pool: Pool::new(settings.warm_stacks),
+            pool,
             timers: Timers::new(now),
             clock,
             ring,
@@ -164,12 +167,12 @@ impl Cooperator {
     /// Hands over submissions, waits within `patience` for a completion, and delivers those that are there. Runs on the loop's
     /// stack, and in place on a task's while it unwinds. Switches nowhere.
     pub(crate) fn drive(&self, patience: Patience) {
-        if patience != Patience::None || self.ring.has_work() {
-            if let Err(error) = self.ring.enter(patience) {
-                // Nothing that a well-formed call can return is left (see `Uring::enter`): the ring itself is broken.
-                eprintln!("coop: io_uring_enter failed: {error}");
-                std::process::abort();
-            }
+        if (patience != Patience::None || self.ring.has_work())
+            && let Err(error) = self.ring.enter(patience)
+        {
+            // Nothing that a well-formed call can return is left (see `Uring::enter`): the ring itself is broken.
+            eprintln!("coop: io_uring_enter failed: {error}");
+            std::process::abort();
         }
         self.ring.reap(|cqe| self.slots.deliver(cqe));
     }
@@ -222,6 +225,23 @@ impl Cooperator {
         let bells = usize::from(self.bell.is_watched.get());
         let remotes = self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1);
         remotes || self.in_flight() > bells || self.wakers.get() != 0
+    }
+
+    /// Watches for completions without entering the kernel, until there is something to pick up or the clock says `until`.
+    pub(crate) fn spin(&self, until: u64) -> bool {
+        /// A look at the clock costs as much as this many looks at the ring.
+        const LOOKS: u32 = 16;
+        loop {
+            for _ in 0..LOOKS {
+                if self.ring.has_work() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if self.clock.now() >= until {
+                return false;
+            }
+        }
     }
 
     /// Operations whose last completion is still to come.

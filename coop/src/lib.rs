@@ -128,6 +128,9 @@ pub mod sync;
 pub mod time;
 
 #[doc(hidden)]
+#[path = "bench_support.rs"]
+pub mod __bench;
+#[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
 

@@ -243,7 +243,9 @@ impl<T: fmt::Debug> fmt::Debug for Entry<T> {
 /// ```
 pub struct EmbeddedList<T> {
     list: RawList,
-    _entries: PhantomData<*const Entry<T>>,
+    /// Invariant: through a list of `&'static str` that passes for one of `&'a str`, a leaked entry would be looked at after
+    /// `'a`.
+    _entries: PhantomData<*mut Entry<T>>,
     _pinned: PhantomPinned,
 }
 

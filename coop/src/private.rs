@@ -1,11 +1,12 @@
-//! What the macros name, and nothing else. Not part of the API: it may change in any release.
+//! What the macros and this crate's own tests name, and nothing else. Not part of the API: it may change in any release.
 
 pub use crate::coordinator::Coordinator;
 pub use crate::error::Killed;
 pub use crate::handle::{
     ArmList, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, arm, select,
 };
-pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, TestOptions, main, submit, test};
+pub use crate::inspect::{Census, census, tasks};
+pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, SpareStacks, TestOptions, main, submit, test};
 pub use crate::sync::{Acquired, Coordination, coordinate};
 pub use crate::task::{
     Description, Join, JoinHandle, Options, Scope, ScopedJoinHandle, join, spawn_described as spawn, spawn_in_scope as spawn_in,

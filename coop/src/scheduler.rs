@@ -46,7 +46,6 @@ pub(crate) struct Scheduler {
     pub(crate) pass_time: Cell<u64>,
     /// In tests: which of the ready fibers runs next is left to chance.
     chance: Option<Random>,
-    switches: Cell<u64>,
     turns: Cell<usize>,
 }
 
@@ -61,7 +60,6 @@ impl Scheduler {
             forbidden: Cell::new(0),
             pass_time: Cell::new(0),
             chance,
-            switches: Cell::new(0),
             turns: Cell::new(0),
         }
     }
@@ -87,11 +85,6 @@ impl Scheduler {
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.first.get().is_null()
-    }
-
-    /// How many times the loop was entered or a fiber switched to.
-    pub(crate) fn switches(&self) -> u64 {
-        self.switches.get()
     }
 
     /// Has the loop look at the world after at most `switches` more: somebody gave it something to do.
@@ -231,7 +224,6 @@ impl Scheduler {
         if let Some(fiber) = unsafe { first.as_ref() } {
             self.running.set(fiber);
             fiber.state.set(State::Running);
-            self.switches.set(self.switches.get() + 1);
             // SAFETY: as above; the thread is the same, fibers never migrate.
             unsafe { switch(self.native.get(), fiber.context.get()) };
         }
@@ -261,7 +253,6 @@ impl Scheduler {
             forbidden_switch();
         }
         self.running.set(next);
-        self.switches.set(self.switches.get() + 1);
         // SAFETY: `next` was queued, so it is parked at a switch or prepared, and its stack is its own. The loop is parked in
         // `run_ready` whenever a fiber runs. `me` is what runs.
         unsafe {

@@ -51,7 +51,11 @@ struct Subscriber<M> {
 impl<M: Mailbox> PubSub<M> {
     /// Nobody, listening to nothing.
     pub fn new() -> Self {
-        Self { channels: HashMap::new(), slots: Vec::new(), free: Vec::new() }
+        Self {
+            channels: HashMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
     }
 
     /// The number of channels that somebody listens to.
@@ -62,20 +66,35 @@ impl<M: Mailbox> PubSub<M> {
     /// Makes a subscriber, who listens to nothing yet.
     pub fn join(&mut self, mailbox: M) -> SubscriberId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, subscriber: None });
+            self.slots.push(Slot {
+                generation: 0,
+                subscriber: None,
+            });
             (self.slots.len() - 1) as u32
         });
         let place = &mut self.slots[slot as usize];
-        place.subscriber = Some(Subscriber { mailbox, channels: BTreeSet::new() });
-        SubscriberId { slot, generation: place.generation }
+        place.subscriber = Some(Subscriber {
+            mailbox,
+            channels: BTreeSet::new(),
+        });
+        SubscriberId {
+            slot,
+            generation: place.generation,
+        }
     }
 
     /// Removes a subscriber from all channels and from the table.
     pub fn leave(&mut self, id: SubscriberId) {
-        let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else {
+        let Some(slot) = self
+            .slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.generation == id.generation)
+        else {
             return;
         };
-        let Some(subscriber) = slot.subscriber.take() else { return };
+        let Some(subscriber) = slot.subscriber.take() else {
+            return;
+        };
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot);
         for channel in &subscriber.channels {
@@ -89,7 +108,7 @@ impl<M: Mailbox> PubSub<M> {
         let new = subscriber.channels.insert(channel.into());
         let count = subscriber.channels.len();
         if new {
-            self.channels.entry_ref(channel).or_default().push(id);
+            self.channels.entry(channel.into()).or_default().push(id);
         }
         confirm(b"subscribe", Some(channel), count, out);
     }
@@ -107,17 +126,26 @@ impl<M: Mailbox> PubSub<M> {
 
     /// The channels that a subscriber listens to, in ascending order.
     pub fn subscriptions(&self, id: SubscriberId) -> Vec<Bytes> {
-        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation);
+        let slot = self
+            .slots
+            .get(id.slot as usize)
+            .filter(|slot| slot.generation == id.generation);
         let subscriber = slot.and_then(|slot| slot.subscriber.as_ref());
         subscriber.map_or_else(Vec::new, |subscriber| subscriber.channels.iter().cloned().collect())
     }
 
     /// Puts `message` into the mailbox of everybody who listens to `channel`; tells how many took it.
     pub fn publish(&self, channel: &[u8], message: &[u8]) -> usize {
-        let Some(listeners) = self.channels.get(channel) else { return 0 };
+        let Some(listeners) = self.channels.get(channel) else {
+            return 0;
+        };
         let encoded: Rc<[u8]> = encode_message(channel, message).into();
-        let mailboxes = listeners.iter().filter_map(|id| self.slots[id.slot as usize].subscriber.as_ref());
-        mailboxes.filter(|subscriber| subscriber.mailbox.deliver(&encoded)).count()
+        let mailboxes = listeners
+            .iter()
+            .filter_map(|id| self.slots[id.slot as usize].subscriber.as_ref());
+        mailboxes
+            .filter(|subscriber| subscriber.mailbox.deliver(&encoded))
+            .count()
     }
 
     fn subscriber(&mut self, id: SubscriberId) -> Option<&mut Subscriber<M>> {
@@ -204,8 +232,8 @@ mod tests {
         assert_eq!(pubsub.publish(b"nothing", b"x"), 0);
         let hello = b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n".to_vec();
         let empty = b"*3\r\n$7\r\nmessage\r\n$5\r\nsport\r\n$0\r\n\r\n".to_vec();
-        assert_eq!(*news.0.borrow(), [hello.clone()]);
-        assert_eq!(*both.0.borrow(), [hello, empty]);
+        assert_eq!(*both.0.borrow(), [hello.clone(), empty]);
+        assert_eq!(*news.0.borrow(), [hello]);
     }
 
     #[test]
@@ -238,6 +266,9 @@ mod tests {
         pubsub.subscribe(old, b"b", &mut out);
         pubsub.unsubscribe(old, b"a", &mut out);
         pubsub.leave(old);
-        assert_eq!((out.len(), pubsub.publish(b"a", b"x"), pubsub.subscriptions(old).len()), (0, 1, 0));
+        assert_eq!(
+            (out.len(), pubsub.publish(b"a", b"x"), pubsub.subscriptions(old).len()),
+            (0, 1, 0)
+        );
     }
 }

@@ -105,15 +105,28 @@ impl Args {
     /// The arguments of the request that [`parse`] has just found complete in `received`.
     #[inline]
     pub fn request<'a>(&'a self, received: &'a [u8]) -> Request<'a> {
-        Request { source: if self.inline { &self.unquoted } else { received }, spans: &self.spans }
+        Request {
+            source: if self.inline { &self.unquoted } else { received },
+            spans: &self.spans,
+        }
     }
 
     /// The line that begins at `at`, without its marker and its end, and where the next one begins.
-    fn line<'a>(&mut self, buf: &'a [u8], at: usize, end: u8, too_long: Malformed) -> Result<(&'a [u8], usize), Parsed> {
+    fn line<'a>(
+        &mut self,
+        buf: &'a [u8],
+        at: usize,
+        end: u8,
+        too_long: Malformed,
+    ) -> Result<(&'a [u8], usize), Parsed> {
         let from = self.searched.max(at);
         let Some(found) = buf[from..].iter().position(|&byte| byte == end).map(|i| from + i) else {
             self.searched = buf.len();
-            return Err(if buf.len() - at > MAX_LINE { Parsed::Error(too_long) } else { Parsed::Incomplete });
+            return Err(if buf.len() - at > MAX_LINE {
+                Parsed::Error(too_long)
+            } else {
+                Parsed::Incomplete
+            });
         };
         self.searched = found;
         if found - at > MAX_LINE {
@@ -159,7 +172,9 @@ impl<'a> Request<'a> {
     /// The arguments from `first` on.
     pub fn args(&self, first: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let Self { source, spans } = *self;
-        spans[first.min(spans.len())..].iter().map(move |span| &source[span.start..span.end])
+        spans[first.min(spans.len())..]
+            .iter()
+            .map(move |span| &source[span.start..span.end])
     }
 }
 
@@ -283,7 +298,10 @@ fn split_words(line: &[u8], args: &mut Args) -> Option<()> {
         }
         let start = args.unquoted.len();
         rest = word(rest, &mut args.unquoted)?;
-        args.spans.push(Span { start, end: args.unquoted.len() });
+        args.spans.push(Span {
+            start,
+            end: args.unquoted.len(),
+        });
     }
 }
 
@@ -398,7 +416,12 @@ pub fn ok(out: &mut Vec<u8>) {
 pub fn error(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.push(b'-');
     let line_end = |byte: u8| byte == b'\r' || byte == b'\n';
-    out.extend(parts.iter().flat_map(|part| part.iter()).map(|&byte| if line_end(byte) { b' ' } else { byte }));
+    out.extend(
+        parts
+            .iter()
+            .flat_map(|part| part.iter())
+            .map(|&byte| if line_end(byte) { b' ' } else { byte }),
+    );
     out.extend_from_slice(b"\r\n");
 }
 
@@ -422,11 +445,6 @@ pub fn bulk(out: &mut Vec<u8>, content: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends an integer as a bulk string.
-pub fn bulk_number(out: &mut Vec<u8>, value: i64) {
-    bulk(out, itoa::Buffer::new().format(value).as_bytes());
-}
-
 /// Appends the absence of a value.
 #[inline]
 pub fn null(out: &mut Vec<u8>) {
@@ -444,4 +462,270 @@ fn prefixed(out: &mut Vec<u8>, marker: u8, value: i64) {
     out.push(marker);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    /// What one request is parsed to: its arguments and its length.
+    type Outcome = Result<(Vec<Vec<u8>>, usize), Malformed>;
+
+    /// Parses the request at the beginning of `bytes` as they come in, `pieces` at a time; `None` if it is incomplete.
+    fn parse_in(bytes: &[u8], pieces: impl Iterator<Item = usize>, args: &mut Args) -> Option<Outcome> {
+        let mut received = 0usize;
+        for piece in pieces.chain([usize::MAX]) {
+            received = bytes.len().min(received.saturating_add(piece));
+            match parse(&bytes[..received], args) {
+                Parsed::Complete { consumed } => {
+                    let request = args.request(&bytes[..received]);
+                    return Some(Ok((request.args(0).map(<[u8]>::to_vec).collect(), consumed)));
+                }
+                Parsed::Error(malformed) => return Some(Err(malformed)),
+                Parsed::Incomplete => {}
+            }
+        }
+        None
+    }
+
+    fn whole(bytes: &[u8]) -> Option<Outcome> {
+        parse_in(bytes, std::iter::empty(), &mut Args::default())
+    }
+
+    fn words(words: &[&[u8]]) -> Vec<Vec<u8>> {
+        words.iter().map(|word| word.to_vec()).collect()
+    }
+
+    fn array_of(arguments: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        array(&mut bytes, arguments.len());
+        for argument in arguments {
+            bulk(&mut bytes, argument);
+        }
+        bytes
+    }
+
+    #[test]
+    fn requests_and_their_arguments() {
+        let long = [b'x'; 1000];
+        let cases: &[(&[u8], &[&[u8]])] = &[
+            (b"*1\r\n$4\r\nPING\r\n", &[b"PING"]),
+            (b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n", &[b"GET", b""]),
+            (b"*2\r\n$4\r\n\r\n\r\n\r\n$1\r\n\0\r\n", &[b"\r\n\r\n", b"\0"]),
+            (
+                &array_of(&words(&[b"SET", &long[..9], &long[..10]])),
+                &[b"SET", &long[..9], &long[..10]],
+            ),
+            (
+                &array_of(&words(&[&long[..99], &long[..100], &long])),
+                &[&long[..99], &long[..100], &long],
+            ),
+            (&array_of(&vec![b"a".to_vec(); 12]), &[&b"a"[..]; 12]),
+            (&array_of(&vec![b"a".to_vec(); 1234]), &[&b"a"[..]; 1234]),
+            (b"*0\r\n", &[]),
+            (b"*-7\r\n", &[]),
+            (b"\r\n", &[]),
+            (b"\n", &[]),
+            (b"  get\t a \r\n", &[b"get", b"a"]),
+            (
+                b"a\"b c\" 'd \\' e' \"\\x41\\n\\q\\\\\"\n",
+                &[b"ab c", b"d ' e", b"A\nq\\"],
+            ),
+            (b"a\rb\r\r\n", &[b"a", b"b"]),
+            (b"\"\\xZ1\" '\\x41'\n", &[b"xZ1", b"\\x41"]),
+        ];
+        for (bytes, arguments) in cases {
+            let expected = Some(Ok((words(arguments), bytes.len())));
+            assert_eq!(whole(bytes), expected, "{}", bytes.escape_ascii());
+            let followed = [bytes, &b"*1\r\n$4\r\nPING\r\n"[..]].concat();
+            assert_eq!(
+                whole(&followed),
+                expected,
+                "{}, with more behind it",
+                bytes.escape_ascii()
+            );
+            for cut in 0..bytes.len() {
+                assert_eq!(whole(&bytes[..cut]), None, "{}, cut at {cut}", bytes.escape_ascii());
+                let split = parse_in(bytes, [cut].into_iter(), &mut Args::default());
+                assert_eq!(split, expected, "{}, split at {cut}", bytes.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_requests() {
+        let cases: &[(&[u8], Malformed)] = &[
+            (b"*x\r\n", Malformed::Count),
+            (b"*\r\n", Malformed::Count),
+            (b"*1 \r\n", Malformed::Count),
+            (b"*01\r\n", Malformed::Count),
+            (b"*1048577\r\n", Malformed::Count),
+            (b"*1\r\nx\r\n", Malformed::NotBulk(b'x')),
+            (b"*1\r\n\r\n", Malformed::NotBulk(b'\r')),
+            (b"*2\r\n$1\r\na\r\n*1\r\n", Malformed::NotBulk(b'*')),
+            (b"*1\r\n$\r\n", Malformed::Length),
+            (b"*1\r\n$-1\r\n", Malformed::Length),
+            (b"*1\r\n$00\r\n", Malformed::Length),
+            (b"*1\r\n$536870913\r\n", Malformed::Length),
+            (b"*1\r\n$18446744073709551616\r\n", Malformed::Length),
+            (b"a \"\n", Malformed::UnbalancedQuotes),
+            (b"a 'b\\'\n", Malformed::UnbalancedQuotes),
+            (b"a \"b\\\n", Malformed::UnbalancedQuotes),
+            (b"'a'b\n", Malformed::UnbalancedQuotes),
+        ];
+        for (bytes, malformed) in cases {
+            for cut in 0..bytes.len() {
+                assert_eq!(whole(&bytes[..cut]), None, "{}, cut at {cut}", bytes.escape_ascii());
+                let split = parse_in(bytes, [cut].into_iter(), &mut Args::default());
+                assert_eq!(split, Some(Err(*malformed)), "{}, split at {cut}", bytes.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_of_everything_is_accepted() {
+        assert_eq!(whole(b"*1048576\r\n"), None);
+        assert_eq!(whole(b"*1\r\n$536870912\r\n"), None);
+        let line = [vec![b'x'; MAX_LINE], b"\n".to_vec()].concat();
+        assert_eq!(whole(&line), Some(Ok((vec![vec![b'x'; MAX_LINE]], MAX_LINE + 1))));
+    }
+
+    #[test]
+    fn lines_too_long_are_refused_however_they_come() {
+        let cases = [
+            ("x", Malformed::InlineTooLong),
+            ("*", Malformed::CountTooLong),
+            ("*1\r\n$", Malformed::LengthTooLong),
+        ];
+        for (begin, malformed) in cases {
+            for end in ["", "\r\n"] {
+                let bytes = [begin, &"1".repeat(MAX_LINE + 1), end].concat().into_bytes();
+                for piece in [usize::MAX, 16 * 1024, 1] {
+                    let outcome = parse_in(&bytes, std::iter::repeat_n(piece, bytes.len()), &mut Args::default());
+                    assert_eq!(outcome, Some(Err(malformed)), "{begin:?}, {piece} bytes at a time");
+                }
+            }
+        }
+    }
+
+    /// One `Args` for all requests of a stream, whose pieces end anywhere, as in a session.
+    #[test]
+    fn random_streams_in_random_pieces() {
+        let mut random = Random::new(42);
+        for _ in 0..300 {
+            let (mut stream, mut sent) = (Vec::new(), Vec::new());
+            for _ in 0..1 + random.below(20) {
+                let mut arguments: Vec<Vec<u8>> = Vec::new();
+                for _ in 0..random.below(6) {
+                    let most = if random.below(20) == 0 { 3000 } else { 12 };
+                    let len = random.below(most);
+                    arguments.push((0..len).map(|_| random.below(256) as u8).collect());
+                }
+                if random.below(4) == 0 {
+                    // The same in an inline request, each word in quotes with all its bytes escaped.
+                    for argument in &arguments {
+                        let escaped: String = argument.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+                        stream.extend_from_slice(format!("\"{escaped}\" ").as_bytes());
+                    }
+                    stream.extend_from_slice(b"\r\n");
+                } else {
+                    stream.extend_from_slice(&array_of(&arguments));
+                }
+                sent.push(arguments);
+            }
+            let (mut args, mut start, mut end, mut parsed) = (Args::default(), 0, 0, Vec::new());
+            while end < stream.len() {
+                end = stream.len().min(end + 1 + random.below(100));
+                while let Parsed::Complete { consumed } = parse(&stream[start..end], &mut args) {
+                    parsed.push(
+                        args.request(&stream[start..end])
+                            .args(0)
+                            .map(<[u8]>::to_vec)
+                            .collect::<Vec<_>>(),
+                    );
+                    start += consumed;
+                }
+            }
+            assert_eq!((parsed, start), (sent, stream.len()));
+        }
+    }
+
+    /// Mutations of a good request: any outcome is fine, a panic is not, and pieces do not change it.
+    #[test]
+    fn damaged_requests_do_no_harm() {
+        let mut random = Random::new(1);
+        let good = b"*3\r\n$3\r\nSET\r\n$12\r\nabcdefghijkl\r\n$1\r\nv\r\nGET \"a\\x41\" 'b'\r\n";
+        let alphabet = b"*$\r\n0123456789-\"'\\x a\0\xff";
+        for _ in 0..20_000 {
+            let mut bytes = good.to_vec();
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(bytes.len());
+                bytes[at] = alphabet[random.below(alphabet.len())];
+            }
+            let one_by_one = parse_in(&bytes, std::iter::repeat_n(1, bytes.len()), &mut Args::default());
+            assert_eq!(one_by_one, whole(&bytes), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_large_argument_is_not_read_again_with_each_piece() {
+        let mut args = Args::default();
+        let mut bytes = b"*2\r\n$3\r\nGET\r\n$1000000\r\n".to_vec();
+        assert_eq!(parse(&bytes, &mut args), Parsed::Incomplete);
+        let resumed = (args.at, args.length, args.missing);
+        assert_eq!(
+            resumed,
+            (bytes.len(), Some(1_000_000), 1),
+            "the parser stands at the argument itself"
+        );
+        bytes.resize(bytes.len() + 1_000_001, b'x');
+        assert_eq!(parse(&bytes, &mut args), Parsed::Incomplete);
+        bytes.push(b'x');
+        assert_eq!(parse(&bytes, &mut args), Parsed::Complete { consumed: bytes.len() });
+        assert_eq!(args.request(&bytes).arg(1).len(), 1_000_000);
+    }
+
+    #[test]
+    fn integers_have_one_form() {
+        let cases = ["0", "1", "-1", "10", "9223372036854775807", "-9223372036854775808"];
+        for text in cases {
+            assert_eq!(integer(text.as_bytes()), text.parse().ok(), "{text}");
+        }
+        let not = [
+            "",
+            "-",
+            "+1",
+            "01",
+            "-0",
+            "00",
+            " 1",
+            "1 ",
+            "1.0",
+            "0x1",
+            "9223372036854775808",
+            "1e3",
+            "--1",
+        ];
+        for text in not {
+            assert_eq!(integer(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn replies() {
+        let mut out = Vec::new();
+        ok(&mut out);
+        simple(&mut out, "PONG");
+        number(&mut out, -12);
+        null(&mut out);
+        array(&mut out, 10);
+        for len in [0, 9, 10, 12] {
+            bulk(&mut out, &b"abcdefghijkl"[..len]);
+        }
+        error(&mut out, &[b"ERR a\r\nb", b"\n", b"c"]);
+        let expected: &[u8] = b"+OK\r\n+PONG\r\n:-12\r\n$-1\r\n*10\r\n\
+            $0\r\n\r\n$9\r\nabcdefghi\r\n$10\r\nabcdefghij\r\n$12\r\nabcdefghijkl\r\n-ERR a  b c\r\n";
+        assert_eq!(out.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
 }

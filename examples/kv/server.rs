@@ -1,6 +1,10 @@
 //! What all connections share: the data, the subscriptions, and the figures that `INFO` reports.
 
-use std::{cell::RefCell, fmt::Write, rc::Rc};
+use std::{
+    cell::RefCell,
+    fmt::{Display, Write},
+    rc::Rc,
+};
 
 use crate::{
     options::Options,
@@ -44,15 +48,23 @@ pub struct Stats {
 impl<M: Mailbox> Server<M> {
     /// An empty server that started at `now`.
     pub fn new(options: Options, now: Millis) -> Shared<M> {
-        let stats = Stats { started: now, ..Stats::default() };
-        Rc::new(RefCell::new(Self { store: Store::new(), pubsub: PubSub::new(), options, stats }))
+        let stats = Stats {
+            started: now,
+            ..Stats::default()
+        };
+        Rc::new(RefCell::new(Self {
+            store: Store::new(),
+            pubsub: PubSub::new(),
+            options,
+            stats,
+        }))
     }
 
     /// The text of `INFO` with the sections that `wanted` picks.
     pub fn info(&self, now: Millis, wanted: impl Fn(&str) -> bool) -> String {
         let (stats, store, options) = (&self.stats, &self.store, &self.options);
         let uptime = now.saturating_sub(stats.started) / 1000;
-        let sections: [(&str, &[(&str, &dyn std::fmt::Display)]); 4] = [
+        let sections: [(&str, &[(&str, &dyn Display)]); 4] = [
             (
                 "Server",
                 &[
@@ -67,7 +79,13 @@ impl<M: Mailbox> Server<M> {
                     ("uptime_in_days", &(uptime / 86_400)),
                 ],
             ),
-            ("Clients", &[("connected_clients", &stats.connected), ("maxclients", &options.maxclients)]),
+            (
+                "Clients",
+                &[
+                    ("connected_clients", &stats.connected),
+                    ("maxclients", &options.maxclients),
+                ],
+            ),
             (
                 "Stats",
                 &[
@@ -89,15 +107,25 @@ impl<M: Mailbox> Server<M> {
                 let _ = write!(text, "{figure}:{value}\r\n");
             }
             if name == "Keyspace" && store.len() > 0 {
-                let _ = write!(text, "db0:keys={},expires={},avg_ttl=0\r\n", store.len(), store.expiring());
+                let _ = write!(
+                    text,
+                    "db0:keys={},expires={},avg_ttl=0\r\n",
+                    store.len(),
+                    store.expiring()
+                );
             }
         }
         text
     }
 
-    /// The value of a setting that `CONFIG GET` can ask for. The names are Redis's.
+    /// The settings that `CONFIG GET` can ask for, under Redis's names.
     pub fn settings(&self) -> [(&'static str, String); 9] {
-        let Options { port, bind, maxclients, max_query_buffer } = &self.options;
+        let Options {
+            port,
+            bind,
+            maxclients,
+            max_query_buffer,
+        } = &self.options;
         [
             ("appendonly", "no".into()),
             ("bind", bind.to_string()),

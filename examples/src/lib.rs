@@ -1,1 +1,98 @@
-//! Placeholder of the workspace member.
+//! What the servers among the examples have in common: accepting connections until somebody stops them.
+
+use std::{io, process::ExitCode, time::Duration};
+
+use coop::{
+    net::Listener,
+    op,
+    signal::{self, Signal},
+};
+
+/// How long accepting rests when the process has no descriptor, or the machine no memory, for another connection.
+const REST: Duration = Duration::from_millis(100);
+
+/// The signals that end a program: ctrl-c, and SIGTERM, which is what service managers send.
+pub struct Stop {
+    ctrl_c: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    /// Listens for both, until it is dropped. From then on they end the process at once, as they do by default: somebody
+    /// who has pressed ctrl-c and finds the clean end too long can press it again.
+    ///
+    /// # Errors
+    /// Those of [`signal::listen`].
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            ctrl_c: signal::ctrl_c()?,
+            terminate: signal::terminate()?,
+        })
+    }
+
+    /// Accepts connections and gives them to `take`, until one of the signals comes. A wait point; kill-checked.
+    ///
+    /// # Errors
+    /// Those of accept4(2) that do not pass, and [`Killed`](coop::Killed).
+    pub fn accept_until<L: Listener>(self, listener: &L, mut take: impl FnMut(L::Accepted)) -> io::Result<()> {
+        let mut is_resting = false;
+        let mut was_said = false;
+        loop {
+            coop::select! {
+                accepted = op::accept(listener), if !is_resting => match accepted {
+                    Ok(connection) => {
+                        was_said = false;
+                        take(connection);
+                    }
+                    // The client stays in the queue: accepting it again at once would fail again at once, for ever.
+                    Err(error) if passes(&error) => {
+                        if !std::mem::replace(&mut was_said, true) {
+                            eprintln!("no connection can be accepted for now: {error}");
+                        }
+                        is_resting = true;
+                    }
+                    Err(error) => return Err(error),
+                },
+                _ = op::after(REST), if is_resting => is_resting = false,
+                _ = op::signal(&self.ctrl_c) => return Ok(()),
+                _ = op::signal(&self.terminate) => return Ok(()),
+            }?;
+        }
+    }
+}
+
+/// Whether accepting may work again when others have closed something.
+fn passes(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+/// The same error, with what was being done when it happened.
+pub fn while_doing(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// The time that a number of seconds on a command line stands for.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("not a time to wait: it must be more than 0".into()),
+    }
+}
+
+/// What `program` exits with. Says on standard error what went wrong, if anything did.
+pub fn exit(program: &str, result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -219,10 +219,8 @@ unsafe impl<O: Operation> Arm for &mut Handle<'_, O> {
 
     fn readiness(&self) -> Readiness {
         // SAFETY: the box stays while the Handle is borrowed.
-        match self.flying {
-            Some(flying) if unsafe { flying.as_ref() }.flight.is_ready() => Readiness::Maybe,
-            _ => Readiness::No,
-        }
+        let is_ready = self.flying.is_some_and(|flying| unsafe { flying.as_ref() }.flight.is_ready());
+        if is_ready { Readiness::Maybe } else { Readiness::No }
     }
 
     fn attempt(&mut self, cooperator: &Cooperator) -> Option<O::Started> {

@@ -3,7 +3,7 @@
 use super::enter::{self, Target};
 use super::{Cqe, Patience, Ring, Sqe};
 use io_uring::IoUring;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -25,8 +25,6 @@ pub(crate) struct Uring {
     target: Target,
     /// What did not fit the submission queue when the kernel would take nothing.
     backlog: RefCell<VecDeque<Sqe>>,
-    /// Completions taken out by `push` or `enter` to make room are never needed: the kernel keeps what overflows.
-    enters: Cell<u64>,
 }
 
 impl Uring {
@@ -53,7 +51,7 @@ impl Uring {
             }
         };
         let target = Target::register(ring.as_raw_fd());
-        Ok(Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), enters: Cell::new(0) })
+        Ok(Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default() })
     }
 
     fn build(entries: u32, task_run: TaskRun) -> io::Result<IoUring> {
@@ -67,11 +65,6 @@ impl Uring {
             TaskRun::Cooperative => builder.setup_coop_taskrun(),
         };
         builder.build(entries)
-    }
-
-    /// How many times the kernel was entered.
-    pub(crate) fn enters(&self) -> u64 {
-        self.enters.get()
     }
 
     /// Moves the backlog into the submission queue as far as it goes.
@@ -126,7 +119,6 @@ impl Ring for Uring {
             (ring.submission_shared().len() as u32, !ring.completion_shared().is_empty())
         };
         let patience = if completed { Patience::None } else { patience };
-        self.enters.set(self.enters.get() + 1);
         match enter::enter(self.target, count, patience) {
             Ok(_) => {
                 self.refill();

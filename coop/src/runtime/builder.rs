@@ -5,11 +5,11 @@ use super::{forked, run_loop};
 use crate::clock::Clock;
 use crate::cooperator::{Cooperator, OrphanPanic, Settings, Stuck};
 use crate::error::JoinError;
-use crate::inspect;
+use crate::inspect::{self, Census};
 use crate::random::Random;
 use crate::ring::{Driver, Simulated, TaskRun};
 use crate::scheduler::Scheduler;
-use crate::stack::overflow;
+use crate::stack::{Pool, overflow};
 use crate::task;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -63,6 +63,15 @@ impl Builder {
     /// memory gives less, down to 64.
     pub fn ring_entries(mut self, count: u32) -> Self {
         self.settings.ring_entries = count;
+        self
+    }
+
+    /// How long an idle Cooperator watches its ring before it sleeps in the kernel; not at all unless said otherwise.
+    ///
+    /// Watching keeps a core busy, and saves the wake-up (an interrupt to another core, under virtualisation a costly one) when
+    /// the next completion comes within that time: for a server with a core of its own, some tens of microseconds.
+    pub fn spin(mut self, duration: Duration) -> Self {
+        self.settings.spin = duration;
         self
     }
 
@@ -133,6 +142,28 @@ impl Builder {
     where
         F: FnOnce() -> R,
     {
+        let pool = Pool::new(self.settings.warm_stacks);
+        let (result, end) = self.run_on(pool, f)?;
+        Ok((result, end.verdict))
+    }
+
+    /// Runs `f` and gives its outcome, and what the Cooperator had in hand when every task had ended. On stacks that the run
+    /// before has left: for tests that start a great many Cooperators, which mapping stacks would dominate.
+    #[doc(hidden)]
+    pub fn run_counted<F, R>(self, spare: &mut SpareStacks, f: F) -> Result<(Result<R, JoinError>, Census), StartError>
+    where
+        F: FnOnce() -> R,
+    {
+        let pool = spare.0.take().unwrap_or_else(|| Pool::new(self.settings.warm_stacks));
+        let (result, end) = self.run_on(pool, f)?;
+        spare.0 = (end.census.stacks == 0).then_some(end.pool);
+        Ok((result, end.census))
+    }
+
+    fn run_on<F, R>(self, pool: Pool, f: F) -> Result<(Result<R, JoinError>, End), StartError>
+    where
+        F: FnOnce() -> R,
+    {
         let driver = if self.is_simulated {
             Driver::Simulated(Box::new(Simulated::new(self.seed.unwrap_or(0))))
         } else {
@@ -140,7 +171,7 @@ impl Builder {
         };
         let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
         let scheduler = Scheduler::new(self.seed.map(Random::new));
-        let cooperator = Cooperator::new(self.settings, clock, driver, scheduler);
+        let cooperator = Cooperator::new(self.settings, clock, driver, scheduler, pool);
         cooperator.pool.take(cooperator.settings.root_stack).map_err(StartError::stack).map(|stack| {
             // SAFETY: taken to see that it can be, and used for nothing.
             unsafe { cooperator.pool.give_back(stack) }
@@ -157,7 +188,7 @@ impl Builder {
             }
         }
         Scheduler::set_current(&cooperator.scheduler);
-        let current = Current(cooperator);
+        let mut current = Current(cooperator);
         // SAFETY: the box stays until `current` goes, at the end of this function, when no task is left.
         let cooperator: &'static Cooperator = unsafe { &*std::ptr::from_ref(&*current.0) };
         // SAFETY: `run_loop` returns when the root has ended; what it borrows is borrowed by our caller for longer.
@@ -170,11 +201,24 @@ impl Builder {
         }
         let result = root.joining().take();
         drop(root);
-        let verdict = cooperator.verdict.take();
+        let (verdict, census) = (cooperator.verdict.take(), Census::of(cooperator));
+        let pool = std::mem::replace(&mut current.0.pool, Pool::new(0));
         drop(current);
-        Ok((result, verdict))
+        Ok((result, End { verdict, census, pool }))
     }
 }
+
+/// What is left of a Cooperator.
+struct End {
+    verdict: Option<String>,
+    census: Census,
+    pool: Pool,
+}
+
+/// Stacks that one run leaves to the next: see [`Builder::run_counted`].
+#[doc(hidden)]
+#[derive(Default)]
+pub struct SpareStacks(Option<Pool>);
 
 /// `COOP_TASKRUN=cooperative` runs the ring in the mode in which cancels race hardest; for tests.
 fn task_run() -> TaskRun {

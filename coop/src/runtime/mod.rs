@@ -6,7 +6,7 @@ mod forked;
 mod remote;
 mod start;
 
-pub use builder::{Builder, run};
+pub use builder::{Builder, SpareStacks, run};
 pub use entry::{MainOptions, TestOptions, main, test};
 pub use remote::{Remote, RemoteJoinHandle, remote, submit};
 pub use start::StartError;
@@ -60,11 +60,28 @@ fn run_loop(cooperator: &Cooperator, root: &Task) {
                     cooperator.clock.advance_to(next);
                 }
             }
-            Some(next) => cooperator.drive(Patience::Until(Duration::from_nanos(next.saturating_sub(now)))),
-            None if busy || cooperator.has_unsubmitted() => cooperator.drive(Patience::Forever),
+            Some(next) => sleep(cooperator, now, Some(next)),
+            None if busy || cooperator.has_unsubmitted() => sleep(cooperator, now, None),
             None => deadlock(cooperator, root),
         }
     }
+}
+
+/// Waits for a completion or the time `next`. If so configured, watches the ring for a while first: a peer that answers within
+/// it saves both sides the price of a wake-up.
+fn sleep(cooperator: &Cooperator, now: u64, next: Option<u64>) {
+    let spin = cooperator.settings.spin.as_nanos() as u64;
+    if spin != 0 {
+        cooperator.drive(Patience::None);
+        if !cooperator.scheduler.is_idle() || cooperator.spin((now + spin).min(next.unwrap_or(u64::MAX))) {
+            cooperator.drive(Patience::None);
+            return;
+        }
+    }
+    cooperator.drive(match next {
+        Some(next) => Patience::Until(Duration::from_nanos(next.saturating_sub(cooperator.clock.now()))),
+        None => Patience::Forever,
+    });
 }
 
 /// Nothing is runnable, and nothing that could make it so: no timer, no operation, no signal, no Remote.

@@ -104,7 +104,7 @@ where
 }
 
 /// Owns the value of a task on another thread.
-#[must_use = "a dropped handle leaves its task running"]
+
 pub struct RemoteJoinHandle<R> {
     shared: Arc<Shared<R>>,
 }

@@ -67,15 +67,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// `warm_limit` is how many unused stacks of a class keep their memory when the Cooperator idles.
     pub(crate) fn new(warm_limit: usize) -> Self {
-        const EMPTY: Class = Class {
-            warm: Cell::new(ptr::null_mut()),
-            warm_count: Cell::new(0),
-            cold: RefCell::new(Vec::new()),
-            fresh: Cell::new(ptr::null_mut()),
-            fresh_count: Cell::new(0),
-            slabs: RefCell::new(Vec::new()),
-        };
-        Pool { classes: [EMPTY; CLASSES], warm_limit, taken: Cell::new(0) }
+        Pool { classes: [const { Class::new() }; CLASSES], warm_limit, taken: Cell::new(0) }
     }
 
     /// A stack of at least `size` usable bytes.
@@ -144,12 +136,24 @@ impl Pool {
     }
 
     /// How many mappings the pool has made.
+    #[cfg(test)]
     pub(crate) fn mappings(&self) -> usize {
         self.classes.iter().map(|class| class.slabs.borrow().len()).sum()
     }
 }
 
 impl Class {
+    const fn new() -> Self {
+        Class {
+            warm: Cell::new(ptr::null_mut()),
+            warm_count: Cell::new(0),
+            cold: RefCell::new(Vec::new()),
+            fresh: Cell::new(ptr::null_mut()),
+            fresh_count: Cell::new(0),
+            slabs: RefCell::new(Vec::new()),
+        }
+    }
+
     #[cold]
     fn take_cold(&self, size: usize) -> io::Result<*mut u8> {
         if let Some(top) = self.cold.borrow_mut().pop() {

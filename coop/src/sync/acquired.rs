@@ -66,7 +66,8 @@ impl Coordinator {
 
     /// Takes the Coordinator if it is free. Not a wait point.
     pub fn try_acquire(&self) -> Option<Acquired<'_>> {
-        self.take().then_some(Acquired { coordinator: self, index: 0 })
+        // Not `then_some`: that would make a guard in any case, and its drop would release.
+        self.take().then(|| Acquired { coordinator: self, index: 0 })
     }
 }
 

@@ -71,7 +71,8 @@ impl<T: ?Sized> Mutex<T> {
 
     /// Takes the lock if it is free. Not a wait point.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.lock.take().then_some(MutexGuard { mutex: self })
+        // Not `then_some`: that would make a guard in any case, and its drop would unlock.
+        self.lock.take().then(|| MutexGuard { mutex: self })
     }
 
     /// The data, which nobody else can have.

@@ -166,7 +166,6 @@ macro_rules! join_handle_methods {
 /// std::thread::spawn(move || task);
 /// # });
 /// ```
-#[must_use = "a dropped handle leaves its task running; `drop` it if that is meant, or join it"]
 pub struct JoinHandle<R> {
     joining: Joining<R>,
     _lifetime: PhantomData<()>,

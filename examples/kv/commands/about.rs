@@ -49,7 +49,7 @@ pub(super) fn command_info(call: &mut Call<'_>) {
     for name in call.request.args(2) {
         match find(COMMANDS, name) {
             Some(command) => describe(command, call.out),
-            None => call.out.extend_from_slice(b"*-1\r\n"),
+            None => resp::null(call.out),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How a client counts time.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Seconds from now.
     Seconds,
@@ -25,9 +25,16 @@ pub(super) enum Unit {
 impl Unit {
     /// The unit that an option of `SET` announces.
     pub(super) fn of_option(name: &[u8]) -> Option<Self> {
-        let units: [(&[u8], Self); 4] =
-            [(b"EX", Self::Seconds), (b"PX", Self::Millis), (b"EXAT", Self::UnixSeconds), (b"PXAT", Self::UnixMillis)];
-        units.into_iter().find(|(option, _)| option.eq_ignore_ascii_case(name)).map(|(_, unit)| unit)
+        let units: [(&[u8], Self); 4] = [
+            (b"EX", Self::Seconds),
+            (b"PX", Self::Millis),
+            (b"EXAT", Self::UnixSeconds),
+            (b"PXAT", Self::UnixMillis),
+        ];
+        units
+            .into_iter()
+            .find(|(option, _)| option.eq_ignore_ascii_case(name))
+            .map(|(_, unit)| unit)
     }
 
     /// `time` as milliseconds from the epoch.
@@ -53,7 +60,10 @@ impl Unit {
 }
 
 fn invalid_time(call: &mut Call<'_>, command: &str) {
-    resp::error(call.out, &[b"ERR invalid expire time in '", command.as_bytes(), b"' command"]);
+    resp::error(
+        call.out,
+        &[b"ERR invalid expire time in '", command.as_bytes(), b"' command"],
+    );
 }
 
 pub(super) fn expire(call: &mut Call<'_>) {
@@ -102,7 +112,12 @@ impl Condition {
                 }
             }
         }
-        let Self { none, some, later, earlier } = condition;
+        let Self {
+            none,
+            some,
+            later,
+            earlier,
+        } = condition;
         let conflict: &[u8] = if none && (some || later || earlier) {
             b"ERR NX and XX, GT or LT options at the same time are not compatible"
         } else if later && earlier {
@@ -126,7 +141,9 @@ impl Condition {
 }
 
 fn expire_in(call: &mut Call<'_>, unit: Unit, command: &str) {
-    let Some(condition) = Condition::parse(call) else { return };
+    let Some(condition) = Condition::parse(call) else {
+        return;
+    };
     let Some(time) = integer(call, 2) else { return };
     let Some(deadline) = unit.deadline(time, call.now) else {
         return invalid_time(call, command);
@@ -166,9 +183,137 @@ fn time_left(call: &mut Call<'_>, in_unit: fn(Millis) -> Millis) {
 
 pub(super) fn persist(call: &mut Call<'_>) {
     let key = call.request.arg(1);
-    let had = call.store.deadline(key, call.now).is_some_and(|deadline| deadline != NEVER);
+    let had = call
+        .store
+        .deadline(key, call.now)
+        .is_some_and(|deadline| deadline != NEVER);
     if had {
         call.store.set_deadline(key, NEVER, call.now);
     }
     resp::number(call.out, i64::from(had));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        commands,
+        resp::{self, Args, Parsed},
+        store::{Millis, Store},
+    };
+
+    const NOW: Millis = 1_700_000_000_000;
+
+    /// Runs one inline command at `now`.
+    fn run(store: &mut Store, now: Millis, line: &str) -> String {
+        let (mut args, mut out) = (Args::default(), Vec::new());
+        let line = format!("{line}\r\n");
+        assert_eq!(
+            resp::parse(line.as_bytes(), &mut args),
+            Parsed::Complete { consumed: line.len() }
+        );
+        let request = args.request(line.as_bytes());
+        if let Some(command) = commands::resolve(request, &mut out) {
+            command.run(request, store, now, &mut out);
+        }
+        String::from_utf8_lossy(&out).trim_end().replace("\r\n", " ")
+    }
+
+    #[test]
+    fn time_left_goes_down_to_the_end() {
+        for set in [
+            "SET k v EX 10",
+            "SET k v PX 10000",
+            "SET k v EXAT 1700000010",
+            "SET k v PXAT 1700000010000",
+        ] {
+            let mut store = Store::new();
+            assert_eq!(run(&mut store, NOW, set), "+OK");
+            // TTL rounds to the nearest second, as Redis does.
+            let moments = [
+                (0, ":10", ":10000"),
+                (1, ":10", ":9999"),
+                (501, ":9", ":9499"),
+                (9_999, ":0", ":1"),
+            ];
+            for (after, seconds, millis) in moments {
+                assert_eq!(
+                    run(&mut store, NOW + after, "TTL k"),
+                    seconds,
+                    "{set}, {after} ms later"
+                );
+                assert_eq!(
+                    run(&mut store, NOW + after, "PTTL k"),
+                    millis,
+                    "{set}, {after} ms later"
+                );
+                assert_eq!(run(&mut store, NOW + after, "GET k"), "$1 v");
+            }
+            assert_eq!(run(&mut store, NOW + 10_000, "PTTL k"), ":-2");
+            assert_eq!(run(&mut store, NOW + 10_000, "GET k"), "$-1");
+        }
+    }
+
+    #[test]
+    fn every_way_to_set_a_deadline_agrees() {
+        let ways = [
+            "EXPIRE k 7",
+            "PEXPIRE k 7000",
+            "EXPIREAT k 1700000007",
+            "PEXPIREAT k 1700000007000",
+        ];
+        for way in ways.iter().chain(&["SETEX k 7 v", "PSETEX k 7000 v"]) {
+            let mut store = Store::new();
+            run(&mut store, NOW, "SET k v");
+            run(&mut store, NOW, way);
+            assert_eq!(store.next_expiry(), Some(NOW + 7000), "{way}");
+        }
+    }
+
+    #[test]
+    fn writing_in_place_keeps_the_deadline_and_replacing_removes_it() {
+        let mut store = Store::new();
+        run(&mut store, NOW, "SET k 1 PX 500");
+        for command in [
+            "INCR k",
+            "APPEND k 0",
+            "SET k 5 KEEPTTL",
+            "DECRBY k 2",
+            "SET k 5 XX KEEPTTL GET",
+        ] {
+            run(&mut store, NOW, command);
+            assert_eq!(run(&mut store, NOW, "PTTL k"), ":500", "{command}");
+        }
+        for command in ["SET k 1", "MSET k 1", "GETSET k 1", "PERSIST k"] {
+            run(&mut store, NOW, "PEXPIRE k 500");
+            run(&mut store, NOW, command);
+            assert_eq!(run(&mut store, NOW, "PTTL k"), ":-1", "{command}");
+        }
+    }
+
+    #[test]
+    fn an_expired_key_is_new_to_every_command() {
+        let later = NOW + 500;
+        let cases = [
+            ("INCR k", ":1"),
+            ("APPEND k x", ":1"),
+            ("SET k w NX", "+OK"),
+            ("SET k w XX", "$-1"),
+            ("SET k w GET", "$-1"),
+            ("SETNX k w", ":1"),
+            ("DEL k", ":0"),
+            ("EXISTS k", ":0"),
+            ("PERSIST k", ":0"),
+            ("EXPIRE k 10", ":0"),
+            ("GETDEL k", "$-1"),
+            ("TYPE k", "+none"),
+            ("STRLEN k", ":0"),
+            ("MGET k k", "*2 $-1 $-1"),
+        ];
+        for (command, reply) in cases {
+            let mut store = Store::new();
+            run(&mut store, NOW, "SET k 41 PX 500");
+            assert_eq!(run(&mut store, later, command), reply, "{command}");
+            assert!(!run(&mut store, later, "PTTL k").starts_with(":5"), "{command}");
+        }
+    }
 }

@@ -35,11 +35,16 @@ pub(super) fn set(call: &mut Call<'_>) {
     if call.request.len() > 3 {
         return set_with_options(call);
     }
-    call.store.set(call.request.arg(1), call.request.arg(2), Lifetime::Until(NEVER), call.now);
+    call.store.set(
+        call.request.arg(1),
+        call.request.arg(2),
+        Lifetime::Until(NEVER),
+        call.now,
+    );
     resp::ok(call.out);
 }
 
-/// The options of `SET`. At most one of them says how long the key lives.
+/// The options of `SET`.
 #[derive(Default)]
 struct SetOptions {
     only_new: bool,
@@ -57,7 +62,6 @@ impl SetOptions {
         let mut index = 3;
         while index < call.request.len() {
             let is = |name: &[u8]| call.request.arg(index).eq_ignore_ascii_case(name);
-            let settled = options.keep || options.expiry.is_some();
             if is(b"NX") && !options.only_old {
                 options.only_new = true;
             } else if is(b"XX") && !options.only_new {
@@ -66,11 +70,14 @@ impl SetOptions {
                 options.get = true;
             } else if is(b"KEEPTTL") && options.expiry.is_none() {
                 options.keep = true;
-            } else if settled || index + 1 == call.request.len() {
-                return None;
             } else {
-                options.expiry = Some((Unit::of_option(call.request.arg(index))?, index + 1));
+                let unit = Unit::of_option(call.request.arg(index))?;
+                let settled = options.keep || options.expiry.is_some_and(|(earlier, _)| earlier != unit);
                 index += 1;
+                if settled || index == call.request.len() {
+                    return None;
+                }
+                options.expiry = Some((unit, index)); // of several in the same unit, the last counts
             }
             index += 1;
         }
@@ -100,7 +107,11 @@ fn set_with_options(call: &mut Call<'_>) {
         call.store.set(key, value, lifetime, call.now);
     }
     if !options.get {
-        if wanted { resp::ok(call.out) } else { resp::null(call.out) }
+        if wanted {
+            resp::ok(call.out)
+        } else {
+            resp::null(call.out)
+        }
     }
 }
 
@@ -114,7 +125,12 @@ pub(super) fn psetex(call: &mut Call<'_>) {
 
 fn set_for(call: &mut Call<'_>, unit: Unit, command: &str) {
     if let Some(deadline) = unit.positive_deadline(call, 2, command) {
-        call.store.set(call.request.arg(1), call.request.arg(3), Lifetime::Until(deadline), call.now);
+        call.store.set(
+            call.request.arg(1),
+            call.request.arg(3),
+            Lifetime::Until(deadline),
+            call.now,
+        );
         resp::ok(call.out);
     }
 }
@@ -123,14 +139,20 @@ pub(super) fn setnx(call: &mut Call<'_>) {
     let key = call.request.arg(1);
     let new = !call.store.contains(key, call.now);
     if new {
-        call.store.set(key, call.request.arg(2), Lifetime::Until(NEVER), call.now);
+        call.store
+            .set(key, call.request.arg(2), Lifetime::Until(NEVER), call.now);
     }
     resp::number(call.out, i64::from(new));
 }
 
 pub(super) fn getset(call: &mut Call<'_>) {
     get(call);
-    call.store.set(call.request.arg(1), call.request.arg(2), Lifetime::Until(NEVER), call.now);
+    call.store.set(
+        call.request.arg(1),
+        call.request.arg(2),
+        Lifetime::Until(NEVER),
+        call.now,
+    );
 }
 
 pub(super) fn getdel(call: &mut Call<'_>) {
@@ -160,7 +182,10 @@ pub(super) fn append(call: &mut Call<'_>) {
     let (key, more) = (call.request.arg(1), call.request.arg(2));
     let len = match call.store.get_mut(key, call.now) {
         Some(value) if value.len() + more.len() > resp::MAX_BULK => {
-            return resp::error(call.out, &[b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"]);
+            return resp::error(
+                call.out,
+                &[b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"],
+            );
         }
         Some(value) => {
             value.append(more);
@@ -199,7 +224,8 @@ pub(super) fn decrby(call: &mut Call<'_>) {
 fn add(call: &mut Call<'_>, by: i64) {
     let key = call.request.arg(1);
     let Some(held) = call.store.get_mut(key, call.now) else {
-        call.store.set(key, itoa::Buffer::new().format(by).as_bytes(), Lifetime::Keep, call.now);
+        call.store
+            .set(key, itoa::Buffer::new().format(by).as_bytes(), Lifetime::Keep, call.now);
         return resp::number(call.out, by);
     };
     match resp::integer(held).map(|value| value.checked_add(by)) {

@@ -1,0 +1,108 @@
+//! What stands in for a `select!` with mistakes.
+//!
+//! It never runs, but it is of the right type, and it keeps every expression that could be read, where its variables mean what
+//! they say: editors go on completing, and the compiler goes on finding other mistakes. What has been reported it must not find
+//! again. So each arm waits by itself, lest two arms that lend the same buffer be found by the borrow checker too; every pattern
+//! has its `_`; and what awaits is left out.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Expr;
+
+use super::check::Select;
+use super::expand::{armed, local, mode, value};
+use super::parse::Arm;
+use crate::walk;
+
+/// Writes the stand-in, after the mistakes.
+pub fn expand(select: &Select, errors: TokenStream) -> TokenStream {
+    let private = select.coop.private();
+    let mut branches: Vec<TokenStream> = Vec::new();
+    branches.extend(
+        select
+            .arms
+            .iter()
+            .filter(|arm| compiles(&arm.operation))
+            .map(|arm| waiting(select, arm)),
+    );
+    for body in [&select.default, &select.complete, &select.shared_else]
+        .into_iter()
+        .flatten()
+    {
+        branches.push(body_or_nothing(select, body));
+    }
+    if let Some((pattern, body)) = &select.killed {
+        let body = body_or_nothing(select, body);
+        branches.push(quote!({
+            let __cause: #private::Killed = ::core::unreachable!();
+            match __cause {
+                #pattern => #body
+                _ => ::core::unreachable!(),
+            }
+        }));
+    }
+    let numbers = 0..branches.len();
+    let fragments = select.fragments.iter().filter(|fragment| compiles(fragment));
+    // Without any arm the value could be anything, and a statement such as `select! {}?;` must not ask what.
+    let any = match &select.killed {
+        Some(_) => quote!(::core::unreachable!()),
+        None => quote!(::core::result::Result::<_, #private::Killed>::Ok(::core::unreachable!())),
+    };
+    quote!({
+        #errors
+        #[allow(unreachable_code, unreachable_patterns, unused_variables)]
+        match 0_usize {
+            #(#numbers => #branches)*
+            _ => {
+                #(let _ = #fragments;)*
+                #any
+            }
+        }
+    })
+}
+
+/// One arm, waited for alone.
+fn waiting(select: &Select, arm: &Arm) -> TokenStream {
+    let private = select.coop.private();
+    let (mode, armed, out) = (mode(select), armed(select, &arm.operation), local("__out"));
+    let pattern = &arm.pattern;
+    let guard = arm.guard.as_ref().filter(|guard| compiles(guard) && !binds(guard));
+    let guard = guard.map(|condition| quote!(let _: ::core::primitive::bool = #condition;));
+    let own_else = arm.own_else.as_ref().map(|own| {
+        let block = &own.block;
+        body_or_nothing(select, &syn::parse_quote!(#block))
+    });
+    let mismatch = own_else.unwrap_or_else(|| quote!(::core::unreachable!(),));
+    let body = body_or_nothing(select, &arm.body);
+    quote!({
+        #guard
+        let #out = #private::select(#private::Cons(#armed, #private::Nil), #mode);
+        match #out {
+            #private::Selected::Arm(#private::Out::Here(#pattern)) => #body
+            #private::Selected::Arm(#private::Out::Here(_)) => #mismatch
+            _ => ::core::unreachable!(),
+        }
+    })
+}
+
+/// A body as an arm's body, unless the compiler would complain of it a second time.
+fn body_or_nothing(select: &Select, body: &Expr) -> TokenStream {
+    if compiles(body) {
+        value(select, body)
+    } else {
+        quote!(::core::unreachable!(),)
+    }
+}
+
+fn compiles(expr: &Expr) -> bool {
+    walk::expression(expr).awaits.is_empty()
+}
+
+/// Whether a condition has a `let`.
+fn binds(condition: &Expr) -> bool {
+    match condition {
+        Expr::Let(_) => true,
+        Expr::Binary(binary) => binds(&binary.left) || binds(&binary.right),
+        _ => false,
+    }
+}

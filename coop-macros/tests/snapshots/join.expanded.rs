@@ -1,0 +1,3 @@
+fn expression() {
+    let _ = ::coop::__private::join((|| first::<A, B>(&x), || { second() }));
+}

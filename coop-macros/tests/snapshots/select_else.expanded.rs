@@ -1,0 +1,92 @@
+fn expression() {
+    let _ = {
+        let __guard_1: ::core::primitive::bool = open;
+        let __out = ::coop::__private::select(
+            ::coop::__private::Cons(
+                ::core::option::Option::Some(::coop::__private::arm(op::receive(&jobs))),
+                ::coop::__private::Cons(
+                    if __guard_1 {
+                        ::core::option::Option::Some(
+                            ::coop::__private::arm(op::recv(&conn, &mut buf)),
+                        )
+                    } else {
+                        ::core::option::Option::None
+                    },
+                    ::coop::__private::Nil,
+                ),
+            ),
+            ::coop::__private::SelectMode {
+                biased: false,
+                default: false,
+            },
+        );
+        match __out {
+            ::coop::__private::Selected::Arm(::coop::__private::Out::Here(_)) => {
+                let __output = match { __out } {
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::Here(__output),
+                    ) => __output,
+                    _ => ::core::unreachable!(),
+                };
+                match __output {
+                    Some(job) => {
+                        let __value = match () {
+                            () => run(job),
+                        };
+                        #[allow(unreachable_code)]
+                        let __value = ::core::result::Result::Ok(__value);
+                        __value
+                    }
+                    _ => {
+                        let __value = match () {
+                            () => 0,
+                        };
+                        #[allow(unreachable_code)]
+                        let __value = ::core::result::Result::Ok(__value);
+                        __value
+                    }
+                }
+            }
+            ::coop::__private::Selected::Arm(
+                ::coop::__private::Out::There(::coop::__private::Out::Here(_)),
+            ) => {
+                let __output = match { __out } {
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::There(
+                            ::coop::__private::Out::Here(__output),
+                        ),
+                    ) => __output,
+                    _ => ::core::unreachable!(),
+                };
+                match __output {
+                    Ok(n) => {
+                        let __value = match () {
+                            () => n,
+                        };
+                        #[allow(unreachable_code)]
+                        let __value = ::core::result::Result::Ok(__value);
+                        __value
+                    }
+                    _ => {
+                        let __value = match () {
+                            () => break,
+                        };
+                        #[allow(unreachable_code)]
+                        let __value = ::core::result::Result::Ok(__value);
+                        __value
+                    }
+                }
+            }
+            ::coop::__private::Selected::Arm(
+                ::coop::__private::Out::There(::coop::__private::Out::There(__never)),
+            ) => match __never {}
+            ::coop::__private::Selected::Default => ::core::unreachable!(),
+            ::coop::__private::Selected::Complete => {
+                ::coop::__private::all_arms_disabled()
+            }
+            ::coop::__private::Selected::Killed(__killed) => {
+                ::core::result::Result::Err(__killed)
+            }
+        }
+    };
+}

@@ -1,0 +1,46 @@
+fn expression() {
+    let _ = {
+        let __out = ::coop::__private::select(
+            ::coop::__private::Cons(
+                ::core::option::Option::Some(
+                    ::coop::__private::arm(op::recv(&conn, &mut buf)),
+                ),
+                ::coop::__private::Nil,
+            ),
+            ::coop::__private::SelectMode {
+                biased: false,
+                default: false,
+            },
+        );
+        match __out {
+            ::coop::__private::Selected::Arm(::coop::__private::Out::Here(_)) => {
+                let __output = match { __out } {
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::Here(__output),
+                    ) => __output,
+                    _ => ::core::unreachable!(),
+                };
+                match __output {
+                    n => {
+                        let __value = match () {
+                            () => n?,
+                        };
+                        #[allow(unreachable_code)]
+                        let __value = ::core::result::Result::Ok(__value);
+                        __value
+                    }
+                }
+            }
+            ::coop::__private::Selected::Arm(::coop::__private::Out::There(__never)) => {
+                match __never {}
+            }
+            ::coop::__private::Selected::Default => ::core::unreachable!(),
+            ::coop::__private::Selected::Complete => {
+                ::coop::__private::all_arms_disabled()
+            }
+            ::coop::__private::Selected::Killed(__killed) => {
+                ::core::result::Result::Err(__killed)
+            }
+        }
+    };
+}

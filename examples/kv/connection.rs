@@ -1,0 +1,87 @@
+//! One client's connection: the loop around its [`Session`](crate::session).
+
+use std::{
+    io,
+    rc::Rc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use coop::{net::TcpStream, op};
+
+use crate::{
+    input::Input,
+    outbox::{Inbox, Outbox, outbox},
+    server::Shared,
+    session::{self, BATCH, Flow, Session},
+    store::Millis,
+};
+
+/// Milliseconds since the Unix epoch, now.
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as Millis
+}
+
+/// Serves a client until it leaves, or the server stops.
+///
+/// What ends a connection is told to nobody: a client that is gone, or a kill, which is the server's end.
+#[coop::task(name = "connection", stack = "32k")]
+pub fn serve(conn: TcpStream, server: Shared<Outbox>) {
+    let _ = converse(&Rc::new(conn), &server);
+}
+
+fn converse(conn: &Rc<TcpStream>, server: &Shared<Outbox>) -> io::Result<()> {
+    let (outbox, inbox) = outbox(conn);
+    let Some(mut session) = Session::open(server, outbox) else {
+        return conn.send_all(session::FULL);
+    };
+    // Replies are small and awaited: never hold one back to send it together with the next.
+    conn.set_nodelay(true)?;
+    let limit = server.borrow().options.max_query_buffer;
+    let mut input = Input::new(limit);
+    let mut out = Vec::new();
+    loop {
+        // `None`: one request has filled the whole limit.
+        let Some(space) = input.space() else { return Ok(()) };
+        let n = if session.subscribed() {
+            receive_or_forward(conn, space, &inbox, &mut out)?
+        } else {
+            Some(conn.recv(space)?)
+        };
+        match n {
+            Some(0) => return Ok(()),
+            Some(n) => input.filled(n),
+            None => {}
+        }
+        loop {
+            // What was published before a client unsubscribes reaches it before the answer to that.
+            inbox.drain(&mut out, BATCH);
+            let flow = session.process(&mut input, now(), &mut out);
+            if !out.is_empty() {
+                conn.send_all(&out)?;
+                session::sent(&mut out);
+            }
+            match flow {
+                Flow::Read => break,
+                Flow::Flush => {}
+                Flow::Close => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Waits for what comes first: bytes of the client (how many), or a message for it, which is appended to `out`.
+fn receive_or_forward(
+    conn: &TcpStream,
+    space: &mut [u8],
+    inbox: &Inbox,
+    out: &mut Vec<u8>,
+) -> io::Result<Option<usize>> {
+    coop::select! {
+        n = op::recv(conn, space) => n.map(Some),
+        message = op::receive(&inbox.messages) => {
+            inbox.take(&message?, out);
+            Ok(None)
+        }
+    }?
+}

@@ -1,0 +1,224 @@
+//! A TCP proxy: what comes to one address goes to another, and back.
+//!
+//! ```text
+//! cargo run -p examples --bin proxy -- --listen 127.0.0.1:7001 --upstream 127.0.0.1:7379
+//! redis-cli -p 7001 ping
+//! ```
+//!
+//! ```text
+//!   root ── scope ──┬── relay ── scope ──┬── pump: client ──► upstream
+//!                   │                    └── pump: upstream ──► client
+//!                   └── relay …
+//! ```
+//!
+//! The tasks borrow: the relays what the root has made, the pumps both sockets of their relay. Nothing is counted, cloned or
+//! locked for that, since a scope does not return before its tasks have ended.
+//!
+//! Ends are passed on as what they are. When one side closes its sending half, so does the proxy on the other side, and the
+//! other direction goes on. When one side resets the connection, so does the proxy: an end would tell the other side
+//! that it had received everything.
+
+use std::{
+    cell::Cell,
+    fmt, io,
+    net::{Shutdown, SocketAddr, ToSocketAddrs},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Parser;
+use coop::{
+    Killed, TaskBuilder,
+    io::Partial,
+    net::{TcpListener, TcpStream},
+    op,
+};
+use examples::{Stop, while_doing};
+
+/// How long a peer may take to read what was on its way to it when the proxy stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Passes TCP connections on to another address.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "proxy")]
+struct Options {
+    /// Address to listen at; port 0 lets the kernel choose
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7001")]
+    listen: SocketAddr,
+
+    /// Where connections go. A name is looked up once, at the start; of several addresses the first that answers is used
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream: String,
+
+    /// Seconds to wait for the upstream to answer; fractions are allowed
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = examples::seconds)]
+    connect_timeout: Duration,
+}
+
+/// Where connections go.
+struct Upstream {
+    addresses: Vec<SocketAddr>,
+    connect_timeout: Duration,
+}
+
+/// What has happened.
+#[derive(Default)]
+struct Statistics {
+    connections: Cell<u64>,
+    /// Of those, the ones for which the upstream could not be reached.
+    refused: Cell<u64>,
+    /// Of those, the ones that a reset or another error ended.
+    broken: Cell<u64>,
+    bytes_up: Cell<u64>,
+    bytes_down: Cell<u64>,
+}
+
+#[coop::main]
+fn main() -> ExitCode {
+    examples::exit("proxy", run(Options::parse()))
+}
+
+fn run(options: Options) -> io::Result<()> {
+    let cannot = format!("cannot use {} as upstream", options.upstream);
+    let upstream = Upstream {
+        addresses: options
+            .upstream
+            .to_socket_addrs()
+            .map_err(while_doing(cannot))?
+            .collect(),
+        connect_timeout: options.connect_timeout,
+    };
+    let cannot = format!("cannot listen at {}", options.listen);
+    let listener = TcpListener::bind(options.listen).map_err(while_doing(cannot))?;
+    let stop = Stop::listen()?;
+    let statistics = Statistics::default();
+    println!("proxy listens at {} for {}", listener.local_addr()?, options.upstream);
+
+    let result = coop::scope(|s| {
+        stop.accept_until(&listener, |(client, _)| {
+            let relay = || relay(client, &upstream, &statistics);
+            TaskBuilder::new().name("relay").stack(32 << 10).spawn_in(s, relay);
+        })?;
+        s.kill();
+        Ok(())
+    });
+    // Only here have all relays ended, and the figures stopped moving.
+    println!("{statistics}");
+    result
+}
+
+/// Connects a client with the upstream, until both have closed.
+fn relay(client: TcpStream, upstream: &Upstream, statistics: &Statistics) {
+    add(&statistics.connections, 1);
+    let connected = coop::timeout(upstream.connect_timeout, || -> io::Result<_> {
+        let upstream = TcpStream::connect(&upstream.addresses[..])?;
+        // What comes in pieces goes on in pieces.
+        upstream.set_nodelay(true)?;
+        client.set_nodelay(true)?;
+        Ok(upstream)
+    });
+    let upstream = match connected {
+        Ok(upstream) => upstream,
+        Err(error) => {
+            if !Killed::is(&error) {
+                add(&statistics.refused, 1);
+                eprintln!("proxy: a client is turned away, the upstream cannot be reached: {error}");
+            }
+            return reset(&client);
+        }
+    };
+    let ended = coop::scope(|s| {
+        for (from, to, bytes) in [
+            (&client, &upstream, &statistics.bytes_up),
+            (&upstream, &client, &statistics.bytes_down),
+        ] {
+            // The error of one direction kills the other.
+            s.try_spawn(move || pump(from, to, bytes));
+        }
+        Ok(())
+    });
+    if let Err(error) = ended
+        && !Killed::is(&error)
+    {
+        add(&statistics.broken, 1);
+        reset(&client);
+        reset(&upstream);
+    }
+}
+
+/// Passes on what comes from `from`, and then the end.
+fn pump(from: &TcpStream, to: &TcpStream, bytes: &Cell<u64>) -> io::Result<()> {
+    let mut buf = [0; 32 * 1024];
+    loop {
+        let n = match from.recv(&mut buf) {
+            // The proxy stops, or the other direction is broken. For once the kill does not end a wait early: the shield
+            // keeps it out.
+            Err(error) if Killed::is(&error) => {
+                return coop::shield(GRACE, || pump_the_rest(from, to, &mut buf, bytes));
+            }
+            result => result?,
+        };
+        if n == 0 {
+            // That the other side has gone meanwhile, the other direction finds out.
+            let _ = to.shutdown(Shutdown::Write);
+            return Ok(());
+        }
+        coop::shield(GRACE, || pass(&buf[..n], to, bytes))?;
+    }
+}
+
+/// Passes on what has come by now, and waits for no more.
+fn pump_the_rest(from: &TcpStream, to: &TcpStream, buf: &mut [u8], bytes: &Cell<u64>) -> io::Result<()> {
+    loop {
+        let n = coop::select! {
+            n = op::recv(from, buf) => n?,
+            default => 0,
+        }?;
+        if n == 0 {
+            return Ok(());
+        }
+        pass(&buf[..n], to, bytes)?;
+    }
+}
+
+/// Sends what was received, and counts what was sent, also if that is not all.
+fn pass(received: &[u8], to: &TcpStream, bytes: &Cell<u64>) -> io::Result<()> {
+    let sent = to.send_all(received);
+    let all = received.len();
+    let done = sent
+        .as_ref()
+        .map_or_else(|error| Partial::of(error).map_or(0, |partial| partial.done), |()| all);
+    add(bytes, done as u64);
+    sent
+}
+
+/// Lets the close that comes reset the connection, so that its peer sees an error and no end.
+fn reset(conn: &TcpStream) {
+    // A connection that is gone already needs no reset.
+    let _ = socket2::SockRef::from(conn).set_linger(Some(Duration::ZERO));
+}
+
+fn add(counter: &Cell<u64>, more: u64) {
+    counter.set(counter.get() + more);
+}
+
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            connections,
+            refused,
+            broken,
+            bytes_up,
+            bytes_down,
+        } = self;
+        write!(
+            f,
+            "proxy stops after {} connections ({} without an upstream, {} broken): {} bytes up, {} bytes down",
+            connections.get(),
+            refused.get(),
+            broken.get(),
+            bytes_up.get(),
+            bytes_down.get()
+        )
+    }
+}
