@@ -28,6 +28,7 @@ pub const NAMES: &[&str] = &[
     "main",
     "test",
     // select!
+    "arm",
     "Cons",
     "Killed",
     "Nil",
@@ -35,7 +36,6 @@ pub const NAMES: &[&str] = &[
     "SelectMode",
     "Selected",
     "all_arms_disabled",
-    "arm",
     "select",
     // coordinate!
     "Acquired",

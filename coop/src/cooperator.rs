@@ -1,7 +1,7 @@
 //! What one thread needs to run tasks, in one piece: scheduler, stacks, clock, timers, ring.
 
 use crate::clock::Clock;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Job};
 use crate::ring::{Completion, Driver, Patience, Ring, Slots, Sqe};
 use crate::scheduler::Scheduler;
 use crate::stack::Pool;
@@ -96,6 +96,8 @@ pub struct Cooperator {
     pub(crate) verdict: RefCell<Option<String>>,
     /// Jobs from other threads; made when somebody first asks for a Remote.
     inbox: OnceCell<Arc<Inbox>>,
+    /// Jobs for which there was no stack.
+    left_jobs: RefCell<Vec<Job>>,
     bell: Bell,
 }
 
@@ -119,6 +121,7 @@ impl Cooperator {
             wakers: Cell::new(0),
             verdict: RefCell::default(),
             inbox: OnceCell::new(),
+            left_jobs: RefCell::default(),
             bell: Bell { is_watched: Cell::new(false), has_rung: Cell::new(false), user_data: Cell::new(0) },
         })
     }
@@ -207,10 +210,18 @@ impl Cooperator {
         }
     }
 
-    /// Takes no more jobs, and sees that nothing is in flight any more. Called when every task has ended.
-    pub(crate) fn close(&self) {
+    /// Keeps a job that cannot be run, until [`Cooperator::close`].
+    pub(crate) fn leave_job(&self, job: Job) {
+        self.left_jobs.borrow_mut().push(job);
+    }
+
+    /// Takes no more jobs, and sees that nothing is in flight any more. Called when every task has ended. Gives the jobs that
+    /// nobody will run: to drop them is to run user code, for which there must be either a task or no Cooperator.
+    #[must_use]
+    pub(crate) fn close(&self) -> Vec<Job> {
+        let mut left = self.left_jobs.take();
         if let Some(inbox) = self.inbox.get() {
-            drop(inbox.close());
+            left.extend(inbox.close());
             if self.bell.is_watched.get() {
                 self.cancel(self.bell.user_data.get());
             }
@@ -218,6 +229,7 @@ impl Cooperator {
         while self.in_flight() != 0 {
             self.drive(Patience::Forever);
         }
+        left
     }
 
     /// Whether anything outside can still make a task runnable: an operation in flight, a signal, another thread.

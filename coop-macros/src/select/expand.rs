@@ -22,7 +22,7 @@
 //!   from which another arm reserves a permit.
 //! * The bodies stand in no closure and no loop, so that `return`, `?`, `break` and `continue` mean what they say.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::Expr;
 use syn::spanned::Spanned;
@@ -76,11 +76,32 @@ fn list(select: &Select) -> TokenStream {
     })
 }
 
-/// `Some(arm(operation))`. The call carries the operand's place: an operand that is no operation is found there.
+/// `Some(arm(operation))`. The call stands, token by token, where the operand does: an operand that is no operation is
+/// found there, and once.
 pub fn armed(select: &Select, operation: &Expr) -> TokenStream {
-    let private = select.coop.private();
-    let armed = quote_spanned!(operation.span()=> #private::arm(#operation));
-    quote!(::core::option::Option::Some(#armed))
+    let tokens = quote!(#operation);
+    let (first, last) = ends(&tokens);
+    let private = located_at(select.coop.private(), first);
+    let mut operand = Group::new(Delimiter::Parenthesis, tokens);
+    operand.set_span(last);
+    let armed = quote_spanned!(first=> #private::arm);
+    quote!(::core::option::Option::Some(#armed #operand))
+}
+
+/// The places of the first and the last token.
+fn ends(tokens: &TokenStream) -> (Span, Span) {
+    let mut spans = tokens.clone().into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::call_site);
+    (first, spans.last().unwrap_or(first))
+}
+
+/// The same names, which mean what they did, as if written at `place`.
+fn located_at(tokens: TokenStream, place: Span) -> TokenStream {
+    let moved = tokens.into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(place));
+        token
+    });
+    moved.collect()
 }
 
 /// How to wait.

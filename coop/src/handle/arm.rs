@@ -66,15 +66,19 @@ pub enum Readiness {
 ///   in place, which the caller sees to.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an arm of `select!` by value",
-    label = "not an arm",
-    note = "help: an arm is an operation made by `coop::op`, such as `op::recv(&conn, &mut buf)`, or `&mut handle`",
-    note = "help: an operation that may have half an effect is started first: `let mut h = s.start(op);`, then the arm is `&mut h`"
+    label = "not an arm by value",
+    note = "help: an arm is an operation made by `coop::op`, such as `op::recv(&conn, &mut buf)`, or `&mut handle`;",
+    note = "      what could be half done is started first, `let mut h = s.start(operation);`, and its arm is `&mut h`"
 )]
 #[allow(private_bounds, private_interfaces)]
-pub unsafe trait Arm: Sealed {
+pub unsafe trait Arm: Sealed + Sized {
     /// What the arm's pattern is matched against.
     type Output;
 
+    #[doc(hidden)]
+    type Itself: Arm<Output = Self::Output>;
+    #[doc(hidden)]
+    fn itself(self) -> Self::Itself;
     #[doc(hidden)]
     fn is_disabled(&self) -> bool {
         false
@@ -101,10 +105,66 @@ pub unsafe trait Arm: Sealed {
     fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>);
 }
 
-/// The one place where an operand of `select!` is checked. What it returns is an arm whatever the operand is, so that a wrong
-/// one gives one error, here.
+/// The one place where an operand of `select!` is checked. What it returns is a type parameter that only a right operand
+/// determines: of a wrong one the compiler knows nothing more to complain about, and gives one error, here.
 #[doc(hidden)]
 #[inline(always)]
-pub fn arm<A: Arm<Output = O>, O>(operation: A) -> impl Arm<Output = O> {
-    operation
+pub fn arm<A: Arm<Itself = W>, W>(operation: A) -> W {
+    operation.itself()
+}
+
+/// A call that blocks, written where its operation belongs: it has a hint of its own.
+#[doc(hidden)]
+pub struct Finished<T>(T);
+
+/// Never implemented.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an arm of `select!` is an operation, and this call has already waited for its result",
+    label = "waits here, before the `select!` begins",
+    note = "help: make the operation instead of the call: `op::recv(&conn, &mut buf)` for `conn.recv(&mut buf)`,",
+    note = "      `op::receive(&rx)` for `rx.recv()`, `op::lock(&mutex)` for `mutex.lock()`, `op::after(d)` for `coop::sleep(d)`"
+)]
+pub trait NotFinished {}
+
+impl<T> Sealed for Finished<T> {}
+impl<T, E> Sealed for Result<T, E> {}
+
+macro_rules! never_in_force {
+    ($output:ty, $itself:ty) => {
+        type Output = $output;
+        type Itself = $itself;
+
+        fn itself(self) -> Self::Itself {
+            unreachable!("a finished call is no arm")
+        }
+        fn readiness(&self) -> Readiness {
+            Readiness::No
+        }
+        fn attempt(&mut self, _: &Cooperator) -> Option<Self::Output> {
+            None
+        }
+        unsafe fn enlist(&self, _: &Cooperator, _: &Wait, _: usize) {}
+        fn won(&mut self, _: &Cooperator) -> Option<Self::Output> {
+            None
+        }
+        fn disengage(&self, _: &Cooperator) {}
+        fn settle(&self, _: &Cooperator, _: &'static Location<'static>) {}
+    };
+}
+
+// SAFETY: never in force.
+#[allow(private_interfaces)]
+unsafe impl<T, E> Arm for Result<T, E>
+where
+    Finished<Result<T, E>>: NotFinished,
+{
+    never_in_force!(Result<T, E>, Finished<Result<T, E>>);
+}
+
+// SAFETY: there is no way to make one. That it is an arm keeps the compiler from complaining a second time.
+#[diagnostic::do_not_recommend]
+#[allow(private_interfaces)]
+unsafe impl<T> Arm for Finished<T> {
+    never_in_force!(T, Self);
 }

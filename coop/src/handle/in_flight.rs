@@ -65,9 +65,10 @@ impl InFlight {
     /// Pushes `sqe`.
     ///
     /// # Safety
-    /// This and all memory `sqe` names stay in place until `is_flying` is false. It is idle.
+    /// This and all memory `sqe` names stay in place until `is_flying` is false. It does not fly. (It may have a result that
+    /// nobody took: that of an arm whose poll ended in the same batch as another's, for bytes that somebody else then took.)
     pub(crate) unsafe fn submit(&self, cooperator: &Cooperator, sqe: Sqe) {
-        debug_assert_eq!(self.life.get(), Life::Idle);
+        debug_assert_ne!(self.life.get(), Life::Flying);
         self.life.set(Life::Flying);
         self.is_cancelled.set(false);
         // After an earlier round that nobody waited for, the Coordinator is free.
@@ -76,12 +77,15 @@ impl InFlight {
         self.user_data.set(unsafe { cooperator.submit(sqe, self) });
     }
 
-    /// The result, once there is one.
+    /// The result, once there is one. None if it was cancelled before it had an effect.
     pub(crate) fn take_result(&self) -> Option<i32> {
-        (self.life.get() == Life::Done).then(|| {
-            self.life.set(Life::Idle);
-            self.result.get()
-        })
+        if self.life.get() != Life::Done {
+            return None;
+        }
+        self.life.set(Life::Idle);
+        let result = self.result.get();
+        let was_stopped = self.is_cancelled.get() && (result == -libc::ECANCELED || result == -libc::EINTR);
+        (!was_stopped).then_some(result)
     }
 
     /// Asks for an early end, once.

@@ -13,8 +13,14 @@ macro_rules! join_arm {
 
         // SAFETY: `enlist` links the task's own entry for its joiner, which the wait unlinks. That a task has ended is not
         // changed by looking.
+        #[diagnostic::do_not_recommend]
         unsafe impl<$($lifetime,)? R> Arm for &mut $handle {
             type Output = Result<R, JoinError>;
+            type Itself = Self;
+
+            fn itself(self) -> Self {
+                self
+            }
 
             fn is_disabled(&self) -> bool {
                 self.joining_ref().is_taken()

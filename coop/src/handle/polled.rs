@@ -60,8 +60,14 @@ impl<P> Sealed for Polled<P> {}
 
 // SAFETY: `enlist` starts a poll, which `disengage` cancels and `settle` drains, and links `entry`, which the wait unlinks.
 // `Pollable` states why an attempt without an output has had no effect.
+#[diagnostic::do_not_recommend]
 unsafe impl<P: Pollable> Arm for Polled<P> {
     type Output = io::Result<P::Output>;
+    type Itself = Self;
+
+    fn itself(self) -> Self {
+        self
+    }
 
     fn readiness(&self) -> Readiness {
         // While the poll flies, the kernel has seen the descriptor unready and will tell.

@@ -107,8 +107,14 @@ impl<S: Source> Operation for Queued<S> {
 
 // SAFETY: `enlist` links only `entry`, which `disengage` or the wait's own settling unlinks; `Source` states why a waiter that
 // is withdrawn has had no effect.
+#[diagnostic::do_not_recommend]
 unsafe impl<S: Source> Arm for Queued<S> {
     type Output = S::Output;
+    type Itself = Self;
+
+    fn itself(self) -> Self {
+        self
+    }
 
     fn readiness(&self) -> Readiness {
         if self.source.is_ready() { Readiness::Maybe } else { Readiness::No }

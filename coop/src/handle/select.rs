@@ -156,7 +156,7 @@ unsafe impl<A: Arm, Rest: ArmList> ArmList for Cons<A, Rest> {
 #[doc(hidden)]
 #[inline]
 #[track_caller]
-pub fn select<L: ArmList>(mut arms: L, mode: SelectMode) -> Selected<L::Output> {
+pub fn select<L: ArmList<Output = O>, O>(mut arms: L, mode: SelectMode) -> Selected<O> {
     let cooperator = match task::begin() {
         Ok(cooperator) => cooperator,
         Err(killed) => return Selected::Killed(killed),

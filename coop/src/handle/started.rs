@@ -175,7 +175,11 @@ impl<O: Operation> Handle<'_, O> {
     #[track_caller]
     fn wait_for(mut self) -> Result<O::Started, Killed> {
         let place = Location::caller();
-        let cooperator = task::begin()?;
+        let cooperator = match task::begin() {
+            Ok(cooperator) => cooperator,
+            // What came before the kill is delivered.
+            Err(killed) => return self.cancel().ok_or(killed),
+        };
         loop {
             let Some(flying) = self.flying() else { panic!("this Handle is spent: its result was taken by a `select!`") };
             if let Some(output) = flying.flight.land(cooperator) {
@@ -210,8 +214,14 @@ impl<O: Operation> fmt::Debug for Handle<'_, O> {
 impl<O: Operation> Sealed for &mut Handle<'_, O> {}
 
 // SAFETY: `enlist` links only the flight's entry, which the wait unlinks. The operation itself stays in flight.
+#[diagnostic::do_not_recommend]
 unsafe impl<O: Operation> Arm for &mut Handle<'_, O> {
     type Output = O::Started;
+    type Itself = Self;
+
+    fn itself(self) -> Self {
+        self
+    }
 
     fn is_disabled(&self) -> bool {
         self.is_spent()

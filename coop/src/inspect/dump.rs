@@ -118,29 +118,36 @@ fn regions(text: &mut String, node: &Node) {
     }
 }
 
-/// The frames of the user's code, outermost last.
+/// The frames of the user's code, outermost last. Those of the runtime and of std are left out wherever they stand: a scope has
+/// both between two frames of the user's.
 fn backtrace(text: &mut String, task: &Task, indent: &str) {
     let mut trace = String::new();
     // SAFETY: the task is parked, so its context was written by a switch; it does not run while this does.
     unsafe { switch::with_backtrace_of(task.fiber.context.get(), || trace = Backtrace::force_capture().to_string()) };
-    let lines: Vec<&str> = trace.lines().collect();
-    // A frame is a line "  N: name", followed by its place, "        at file:line:column", where that is known.
-    let is_frame = |line: &str| !line.trim_start().starts_with("at ");
-    let end = lines.iter().position(|line| line.contains("catch_unwind")).unwrap_or(lines.len());
-    let begin = lines[..end].iter().rposition(|line| is_frame(line) && line.contains(": coop::")).map_or(0, |last| {
-        // The place of the runtime's last frame belongs to it.
-        lines[last + 1..end].iter().position(|line| is_frame(line)).map_or(end, |next| last + 1 + next)
-    });
-    for line in &lines[begin..end] {
-        let line = match line.split_once(": ") {
-            Some((_, name)) if is_frame(line) => name,
-            _ => line.trim_start(),
-        };
-        let noise = ["core::ops::function", "std::panicking", "std::panic", "/rustc/"];
-        if !noise.iter().any(|noise| line.contains(noise)) {
+    let mut lines = trace.lines().peekable();
+    while let Some(line) = lines.next() {
+        // A frame is a line "  N: name", followed by its place, "        at file:line:column", where that is known.
+        let name = line.split_once(": ").map_or(line, |(_, name)| name).trim_start();
+        let place = lines.next_if(|line| line.trim_start().starts_with("at ")).map(str::trim_start);
+        if is_of_runtime(name, place.unwrap_or_default()) {
+            continue;
+        }
+        for line in [Some(name), place].into_iter().flatten() {
             let _ = writeln!(text, "{indent}    | {line}");
         }
     }
+}
+
+/// Whether a frame is one of this crate's or of std's. An optimised build with little debug information names functions without
+/// their paths; then their files tell.
+fn is_of_runtime(name: &str, place: &str) -> bool {
+    let source = file!().strip_suffix("inspect/dump.rs").unwrap_or(file!());
+    let std = ["std::", "core::", "alloc::", "<core::", "<alloc::", "<std::", "__rust"];
+    name.starts_with("coop::")
+        || name.starts_with("<coop::")
+        || std.iter().any(|std| name.starts_with(std))
+        || place.contains(source)
+        || place.contains("/rustc/")
 }
 
 /// Whose guard `address` is in. Called in a signal handler, on the thread that faulted.

@@ -128,8 +128,6 @@ unsafe impl<B> Flight for TransferFlight<B> {
         let buf = self.buffer.take()?;
         match usize::try_from(result) {
             Ok(n) => Some(Ok(Transfer { n, buf })),
-            // Cancelled before it had an effect: nothing to give.
-            Err(_) if result == -libc::ECANCELED => None,
             Err(_) => Some(Err(io::Error::from_raw_os_error(-result))),
         }
     }

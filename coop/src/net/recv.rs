@@ -64,8 +64,14 @@ impl Pollable for Receiving<'_> {
 impl Sealed for Recv<'_> {}
 
 // SAFETY: every call goes to the `Polled` inside.
+#[diagnostic::do_not_recommend]
 unsafe impl Arm for Recv<'_> {
     type Output = io::Result<usize>;
+    type Itself = Self;
+
+    fn itself(self) -> Self {
+        self
+    }
 
     fn readiness(&self) -> Readiness {
         Arm::readiness(&self.0)

@@ -63,8 +63,14 @@ impl Pollable for Sending<'_> {
 impl Sealed for Send<'_> {}
 
 // SAFETY: every call goes to the `Polled` inside.
+#[diagnostic::do_not_recommend]
 unsafe impl Arm for Send<'_> {
     type Output = io::Result<usize>;
+    type Itself = Self;
+
+    fn itself(self) -> Self {
+        self
+    }
 
     fn readiness(&self) -> Readiness {
         Arm::readiness(&self.0)

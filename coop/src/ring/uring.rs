@@ -30,7 +30,9 @@ pub(crate) struct Uring {
 impl Uring {
     /// A ring with at least 64 submission entries, as near to `entries` as the memory limits allow.
     pub(crate) fn new(entries: u32, task_run: TaskRun) -> io::Result<Self> {
-        let mut size = entries.next_power_of_two().max(64);
+        // The kernel's own limits: `IORING_MAX_ENTRIES`, which CLAMP would apply, but after the completion queue's size was made
+        // of it.
+        let mut size = entries.clamp(64, 32768).next_power_of_two();
         let mut attempts = 0;
         let ring = loop {
             match Self::build(size, task_run) {

@@ -133,7 +133,8 @@ impl Builder {
         match result {
             Ok(value) => Ok(value),
             Err(JoinError::Panicked(payload)) => resume_unwind(payload),
-            Err(error) => unreachable!("the root task is never killed before it starts: {error}"),
+            // Nothing can have killed it before it started: there was no stack for what its closure and value need.
+            Err(_) => Err(StartError::stack(std::io::Error::from_raw_os_error(libc::ENOMEM))),
         }
     }
 
@@ -172,7 +173,7 @@ impl Builder {
         let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
         let scheduler = Scheduler::new(self.seed.map(Random::new));
         let cooperator = Cooperator::new(self.settings, clock, driver, scheduler, pool);
-        cooperator.pool.take(cooperator.settings.root_stack).map_err(StartError::stack).map(|stack| {
+        cooperator.pool.take(crate::stack::scaled(cooperator.settings.root_stack)).map_err(StartError::stack).map(|stack| {
             // SAFETY: taken to see that it can be, and used for nothing.
             unsafe { cooperator.pool.give_back(stack) }
         })?;
@@ -195,15 +196,24 @@ impl Builder {
         let mut root = unsafe { task::spawn_root(cooperator, f) };
         // The loop runs no user code. Should it panic for a defect of its own, frames of tasks still borrow from our caller's:
         // they must not be left.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| run_loop(cooperator, root.joining().task()))) {
-            eprintln!("coop: the loop panicked: {}", crate::error::panic_message(&*payload));
-            std::process::abort();
-        }
+        let left_jobs = match catch_unwind(AssertUnwindSafe(|| run_loop(cooperator, root.joining().task()))) {
+            Ok(jobs) => jobs,
+            Err(payload) => {
+                eprintln!("coop: the loop panicked: {}", crate::error::panic_message(&*payload));
+                std::process::abort();
+            }
+        };
         let result = root.joining().take();
         drop(root);
         let (verdict, census) = (cooperator.verdict.take(), Census::of(cooperator));
         let pool = std::mem::replace(&mut current.0.pool, Pool::new(0));
         drop(current);
+        // What they hold is the user's, and its drop may do anything: now there is no Cooperator that it could harm.
+        for job in left_jobs {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(job))) {
+                task::drop_payload(payload);
+            }
+        }
         Ok((result, End { verdict, census, pool }))
     }
 }

@@ -14,6 +14,7 @@ pub use start::StartError;
 use crate::cooperator::{Cooperator, Stuck};
 use crate::error::Cause;
 use crate::fiber::State;
+use crate::inbox::Job;
 use crate::inspect;
 use crate::ring::Patience;
 use crate::task::Task;
@@ -25,14 +26,14 @@ const REAL_PATIENCE: Duration = Duration::from_millis(10);
 /// How many unused stacks an idle pass gives back.
 const TRIM: usize = 64;
 
-/// Runs tasks until the root, and with it every other task, has ended. On the thread's own stack.
-fn run_loop(cooperator: &Cooperator, root: &Task) {
+/// Runs tasks until the root, and with it every other task, has ended. On the thread's own stack. Returns the jobs of other
+/// threads that came too late.
+fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
     let mut shutdown = Shutdown::NotYet;
     loop {
         cooperator.scheduler.run_ready();
         if root.fiber.state.get() == State::Ended {
-            cooperator.close();
-            break;
+            return cooperator.close();
         }
         cooperator.run_jobs();
         let now = cooperator.clock.now();
@@ -73,7 +74,7 @@ fn sleep(cooperator: &Cooperator, now: u64, next: Option<u64>) {
     let spin = cooperator.settings.spin.as_nanos() as u64;
     if spin != 0 {
         cooperator.drive(Patience::None);
-        if !cooperator.scheduler.is_idle() || cooperator.spin((now + spin).min(next.unwrap_or(u64::MAX))) {
+        if !cooperator.scheduler.is_idle() || cooperator.spin(now.saturating_add(spin).min(next.unwrap_or(u64::MAX))) {
             cooperator.drive(Patience::None);
             return;
         }

@@ -82,17 +82,21 @@ where
 {
     let shared = Arc::new(Shared { state: Mutex::new(State::Running(None)), ended: Condvar::new() });
     let arguments = Arc::new(Mutex::new(Some(arguments)));
-    let (given, report) = (arguments.clone(), Reporter(shared.clone()));
+    let (given, report, ours) = (arguments.clone(), Reporter(shared.clone()), shared.clone());
     let job = move || {
         let taken = given.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(arguments) = taken else { return };
         let cooperator = Cooperator::required();
         // SAFETY: the root is set before the loop runs any job, and stays until the loop has ended.
         let root = unsafe { &*cooperator.root.get().cast::<Task>() };
-        task::spawn_under(root, description, options, move || {
+        let body = move || {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(arguments)));
             report.end(result.map_err(JoinError::Panicked));
-        });
+        };
+        if let Err(body) = task::spawn_under(root, description, options, body) {
+            cooperator.leave_job(Box::new(body));
+            Reporter(ours).end(Err(JoinError::NeverRan));
+        }
     };
     match remote.inbox.push(Box::new(job)) {
         Ok(()) => Ok(RemoteJoinHandle { shared }),

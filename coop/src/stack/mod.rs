@@ -24,5 +24,5 @@ pub(crate) const MINIMUM_SIZE: usize = 32 * 1024;
 
 /// What a stack size stands for in this build: unoptimised frames are up to four times as large.
 pub(crate) const fn scaled(size: usize) -> usize {
-    if cfg!(debug_assertions) { size * 4 } else { size }
+    if cfg!(debug_assertions) { size.saturating_mul(4) } else { size }
 }

@@ -73,7 +73,8 @@ impl Pool {
     /// A stack of at least `size` usable bytes.
     #[inline]
     pub(crate) fn take(&self, size: usize) -> io::Result<Stack> {
-        let class = size.max(1 << SMALLEST_CLASS).next_power_of_two().trailing_zeros();
+        let rounded = size.max(1 << SMALLEST_CLASS).checked_next_power_of_two();
+        let class = rounded.ok_or(io::Error::from_raw_os_error(libc::ENOMEM))?.trailing_zeros();
         let Some(pool) = self.classes.get((class - SMALLEST_CLASS) as usize) else {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
         };

@@ -24,7 +24,7 @@ pub(crate) use scope::{Pending, PendingVtable};
 pub use spawn::{spawn_described, spawn_in_scope};
 pub use together::{Join, join};
 
-pub(crate) use spawn::{spawn_root, spawn_under};
+pub(crate) use spawn::{drop_payload, spawn_root, spawn_under};
 pub(crate) use tree::{Kind, Node};
 pub(crate) use wait::{acquire, begin, begin_io, delivered, park};
 

@@ -137,8 +137,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         match scope.panic.take() {
             Some(first) => {
                 scope.panic.set(Some(first));
-                // A payload whose own drop panics must not take the runtime along.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+                spawn::drop_payload(payload);
             }
             None => scope.panic.set(Some(payload)),
         }
@@ -159,6 +158,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
 
     /// Waits for every child and everything in flight.
     fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
+        self.node.kill_daemons(cooperator);
         self.node.await_children(cooperator, place);
         // What is still registered was forgotten by its owner: nobody wants its result.
         self.cancel_pending();
@@ -207,7 +207,11 @@ impl<'scope, 'env> Scope<'scope, 'env> {
                 drop(value);
                 resume_unwind(panic)
             }
-            (Err(panic), _) => resume_unwind(panic),
+            (Err(panic), other) => {
+                // The child's goes no further: it is dropped before the unwinding goes on.
+                other.map(spawn::drop_payload);
+                resume_unwind(panic)
+            }
         }
     }
 }

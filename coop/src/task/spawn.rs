@@ -202,11 +202,22 @@ where
     JoinHandle::new(unsafe { start(cooperator, parent, description, options, f) })
 }
 
-/// Spawns a child of a task on whose thread's loop this is called.
+/// Spawns a child of a task on whose thread's loop this is called. Gives the closure back when there is no stack to be had: its
+/// drop is the user's code, for which the loop is no place.
 #[track_caller]
-pub(crate) fn spawn_under(parent: &Task, description: &'static Description, options: Options, f: impl FnOnce() + 'static) {
+pub(crate) fn spawn_under<F>(parent: &Task, description: &'static Description, options: Options, f: F) -> Result<(), F>
+where
+    F: FnOnce() + 'static,
+{
+    let cooperator = Cooperator::required();
+    match cooperator.pool.take(stack_size(cooperator, description, options, Layout::new::<Package<F, ()>>())) {
+        // SAFETY: taken to see that it can be, and used for nothing. `start` takes it again.
+        Ok(stack) => unsafe { cooperator.pool.give_back(stack) },
+        Err(_) => return Err(f),
+    }
     // SAFETY: as in `spawn_described`.
-    drop(JoinHandle::<()>::new(unsafe { start(Cooperator::required(), &parent.node, description, options, f) }));
+    drop(JoinHandle::<()>::new(unsafe { start(cooperator, &parent.node, description, options, f) }));
+    Ok(())
 }
 
 /// Spawns a child of a scope. What `f::spawn_in` calls.
@@ -270,10 +281,7 @@ where
     F: FnOnce() -> R,
 {
     let layout = Layout::new::<Package<F, R>>();
-    let wanted = options.stack.or(description.stack()).unwrap_or(cooperator.settings.stack);
-    // Large closures and results stand on the stack, in addition to what was asked for.
-    let extra = if layout.size() > 2048 { layout.size() } else { 0 };
-    let size = stack::scaled(wanted.max(stack::MINIMUM_SIZE)).saturating_add(extra);
+    let size = stack_size(cooperator, description, options, layout);
     // SAFETY: a non-null parent is alive: the caller's promise.
     let in_unwinding_scope = std::thread::panicking() && unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope);
     let stack = if in_unwinding_scope { None } else { cooperator.pool.take(size).ok() };
@@ -315,6 +323,18 @@ where
         }
         task
     }
+}
+
+/// How much stack a task is given.
+#[inline]
+fn stack_size(cooperator: &Cooperator, description: &Description, options: Options, package: Layout) -> usize {
+    /// How often a closure or its value stands on the stack: in the package, where the body is called with the one and makes
+    /// the other, and where an unoptimised build moves them.
+    const COPIES: usize = if cfg!(debug_assertions) { 6 } else { 3 };
+    let wanted = options.stack.or(description.stack()).unwrap_or(cooperator.settings.stack);
+    // Large closures and values stand on the stack, in addition to what was asked for. So does what aligning them skips.
+    let extra = if package.size() > 2048 { (package.size() + package.align()).saturating_mul(COPIES) } else { 0 };
+    stack::scaled(wanted.max(stack::MINIMUM_SIZE)).saturating_add(extra)
 }
 
 /// Writes the record of a new task, in its place, and counts it.
@@ -382,21 +402,23 @@ where
     let package = unsafe { &*package.cast::<Package<F, R>>() };
     let task = &package.task;
     let cooperator = Cooperator::required();
-    // SAFETY: `start` wrote the closure, and this is the only place that takes it.
-    let closure = unsafe { ManuallyDrop::take(&mut (*package.payload.get()).closure) };
-    let result = if task.was_born_killed.get() {
-        catch_unwind(AssertUnwindSafe(|| drop(closure))).map(|()| None)
-    } else {
-        catch_unwind(AssertUnwindSafe(closure)).map(Some)
-    };
+    // The closure is taken inside, and the value written inside: what is moved through `catch_unwind` is copied at each step of
+    // an unoptimised build, and may be large.
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `start` wrote the closure, and this is the only place that takes it.
+        let closure = unsafe { ManuallyDrop::take(&mut (*package.payload.get()).closure) };
+        if task.was_born_killed.get() {
+            drop(closure);
+            return Outcome::NeverRan;
+        }
+        let value = ManuallyDrop::new(closure());
+        // SAFETY: the closure was taken, the place is free.
+        unsafe { (&raw mut (*package.payload.get()).value).write(value) };
+        Outcome::Returned
+    }));
     // Only from here on is the thread not unwinding: children are awaited now, and the payload waits meanwhile.
     let outcome = match result {
-        Ok(Some(value)) => {
-            // SAFETY: the closure was taken, the place is free.
-            unsafe { (*package.payload.get()).value = ManuallyDrop::new(value) };
-            Outcome::Returned
-        }
-        Ok(None) => Outcome::NeverRan,
+        Ok(outcome) => outcome,
         Err(payload) => {
             // SAFETY: as above.
             unsafe { (*package.payload.get()).panic = ManuallyDrop::new(payload) };
@@ -413,17 +435,14 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
     } else if ptr::eq(cooperator.root.get().cast(), task) {
         task.node.kill(cooperator, Cause::Shutdown);
     } else {
-        task.node.for_each_child(|child| {
-            if child.is_daemon {
-                child.node.kill(cooperator, Cause::Parent);
-            }
-        });
+        task.node.kill_daemons(cooperator);
     }
     task.node.await_children(cooperator, task.spawned_at);
     task.outcome.set(outcome);
     if !task.has_handle.get() {
         discard(cooperator, task);
         // What was discarded may have spawned in its `drop`.
+        task.node.kill_daemons(cooperator);
         task.node.await_children(cooperator, task.spawned_at);
     }
 
@@ -489,8 +508,15 @@ fn orphan_panic(cooperator: &Cooperator, task: &Task, payload: Box<dyn Any + Sen
             std::process::abort();
         }
     }
-    // A payload whose own drop panics must not take the runtime along.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    drop_payload(payload);
+}
+
+/// Drops the payload of a panic that goes no further. Its own drop may panic, and the drop of what it panics with: neither takes
+/// the runtime along.
+pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
 }
 
 /// Takes the payload of a task that panicked.

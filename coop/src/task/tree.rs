@@ -176,6 +176,15 @@ impl Node {
         }
     }
 
+    /// Kills the children that are not to be waited for.
+    pub(crate) fn kill_daemons(&self, cooperator: &Cooperator) {
+        self.for_each_child(|child| {
+            if child.is_daemon {
+                child.node.kill(cooperator, Cause::Parent);
+            }
+        });
+    }
+
     /// Waits, out of reach of kills, until there are no children.
     #[inline]
     pub(crate) fn await_children(&self, cooperator: &Cooperator, place: &'static Location<'static>) {

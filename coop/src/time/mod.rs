@@ -93,8 +93,14 @@ impl After {
 impl Sealed for After {}
 
 // SAFETY: `enlist` starts the timer, which `disengage` stops, and links `entry`, which the wait unlinks.
+#[diagnostic::do_not_recommend]
 unsafe impl Arm for After {
     type Output = ();
+    type Itself = Self;
+
+    fn itself(self) -> Self {
+        self
+    }
 
     fn readiness(&self) -> Readiness {
         // Not before the first wait, but for no time at all; later the timer itself tells.
