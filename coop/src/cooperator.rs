@@ -261,6 +261,11 @@ impl Cooperator {
         self.slots.in_flight()
     }
 
+    /// Completions that belonged to no operation.
+    pub(crate) fn strays(&self) -> u64 {
+        self.slots.strays()
+    }
+
     /// Whether submissions still wait for the kernel.
     pub(crate) fn has_unsubmitted(&self) -> bool {
         self.ring.unsubmitted() != 0

@@ -160,6 +160,11 @@ pub use time::sleep;
 pub use inspect::dump;
 pub use task::{Description, Statistics, descriptions};
 
+/// The program in the README compiles, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// Waits for several operations at once, and runs the body of exactly one arm. The others have had no effect.
 ///
 /// ```

@@ -16,7 +16,9 @@
 use crate::fiber::{Fiber, State};
 use crate::random::Random;
 use crate::switch::{Context, switch};
+use std::backtrace::Backtrace;
 use std::cell::{Cell, UnsafeCell};
+use std::panic::Location;
 use std::process::abort;
 use std::ptr;
 
@@ -31,6 +33,15 @@ thread_local! {
     static CURRENT: Cell<*const Scheduler> = const { Cell::new(ptr::null()) };
 }
 
+/// Why a switch would abort.
+#[derive(Clone, Copy)]
+pub(crate) enum Forbidden {
+    /// Inside a `no_switch` of this task, at this place.
+    Region { task: &'static str, place: &'static Location<'static> },
+    /// For good, in a forked child.
+    Forked,
+}
+
 /// The scheduler of one thread. The first field of its `Cooperator`.
 pub(crate) struct Scheduler {
     /// The fiber that runs; null while the loop does.
@@ -40,8 +51,11 @@ pub(crate) struct Scheduler {
     budget: Cell<u32>,
     /// Where the loop goes on.
     native: UnsafeCell<Context>,
-    /// Waits are forbidden while not zero: how many `no_switch` regions are open.
-    forbidden: Cell<u32>,
+    /// Set while waits are forbidden.
+    forbidden: Cell<Option<Forbidden>>,
+    /// In debug builds: looks at each fiber that is about to wait. Set by the layers above.
+    #[cfg(debug_assertions)]
+    pub(crate) watcher: Cell<Option<fn(&Fiber)>>,
     /// The time of the loop's last pass, for "since" in dumps.
     pub(crate) pass_time: Cell<u64>,
     /// In tests: which of the ready fibers runs next is left to chance.
@@ -57,7 +71,9 @@ impl Scheduler {
             last: Cell::new(ptr::null()),
             budget: Cell::new(BUDGET),
             native: UnsafeCell::new(Context::unset()),
-            forbidden: Cell::new(0),
+            forbidden: Cell::new(None),
+            #[cfg(debug_assertions)]
+            watcher: Cell::new(None),
             pass_time: Cell::new(0),
             chance,
             turns: Cell::new(0),
@@ -181,9 +197,19 @@ impl Scheduler {
     #[inline]
     pub(crate) fn park(&self, killable: bool) {
         let me = self.running_fiber();
+        self.show(me);
         me.state.set(State::Parked { killable });
         let next = self.next_or_loop();
         self.switch_from(me, next);
+    }
+
+    /// Shows a fiber that is about to wait, at the place it has noted, to whoever watches in debug builds.
+    #[inline]
+    pub(crate) fn show(&self, _fiber: &Fiber) {
+        #[cfg(debug_assertions)]
+        if let Some(watcher) = self.watcher.get() {
+            watcher(_fiber);
+        }
     }
 
     /// Lets every other ready fiber run first.
@@ -192,7 +218,7 @@ impl Scheduler {
         let me = self.running_fiber();
         self.enqueue(me);
         let next = self.next_or_loop();
-        if ptr::eq(next, me) {
+        if ptr::eq(next, me) && !self.is_switching_forbidden() {
             me.state.set(State::Running);
             return;
         }
@@ -249,8 +275,8 @@ impl Scheduler {
 
     #[inline]
     fn switch_from(&self, me: &Fiber, next: *const Fiber) {
-        if self.forbidden.get() != 0 {
-            forbidden_switch();
+        if let Some(why) = self.forbidden.get() {
+            forbidden_switch(me, why);
         }
         self.running.set(next);
         // SAFETY: `next` was queued, so it is parked at a switch or prepared, and its stack is its own. The loop is parked in
@@ -267,14 +293,21 @@ impl Scheduler {
         }
     }
 
-    /// Opens (`true`) or closes a region in which a switch aborts.
-    pub(crate) fn forbid_switching(&self, forbid: bool) {
-        self.forbidden.set(if forbid { self.forbidden.get() + 1 } else { self.forbidden.get() - 1 });
+    /// From now on a switch aborts. Returns what has forbidden it so far.
+    pub(crate) fn forbid_switching(&self, why: Forbidden) -> Option<Forbidden> {
+        self.forbidden.replace(Some(why))
     }
 
-    /// Whether a `no_switch` region is open.
+    /// Ends what `forbid_switching` began, given what that returned.
+    pub(crate) fn allow_switching(&self, before: Option<Forbidden>) {
+        if !matches!(self.forbidden.get(), Some(Forbidden::Forked)) {
+            self.forbidden.set(before);
+        }
+    }
+
+    /// Whether a switch would abort.
     pub(crate) fn is_switching_forbidden(&self) -> bool {
-        self.forbidden.get() != 0
+        self.forbidden.get().is_some()
     }
 
     /// Where among `count` equals to begin this time: each gets its turn.
@@ -288,18 +321,29 @@ impl Scheduler {
         turn.min(count - 1)
     }
 
-    /// Whether the budget is spent, so that a call that never waits should give way now.
+    /// Whether the budget is spent, so that a call that never waits should give way now. Never where it must not.
     #[inline]
     pub(crate) fn spend(&self) -> bool {
         let budget = self.budget.get();
         self.budget.set(budget.saturating_sub(1));
-        budget == 0
+        budget == 0 && !self.is_switching_forbidden()
     }
 }
 
 #[cold]
-fn forbidden_switch() -> ! {
-    eprintln!("coop: a wait inside `coop::no_switch`");
-    eprintln!("{}", std::backtrace::Backtrace::force_capture());
+fn forbidden_switch(fiber: &Fiber, why: Forbidden) -> ! {
+    let wait = match fiber.state.get() {
+        State::Parked { .. } => format!("{} at {}", fiber.reason.get(), fiber.place.get()),
+        _ => "to give way".to_owned(),
+    };
+    let trace = Backtrace::force_capture();
+    match why {
+        Forbidden::Region { task, place } => {
+            eprintln!("coop: task '{task}' waits ({wait}) inside its `coop::no_switch` at {place}\n{trace}");
+        }
+        Forbidden::Forked => {
+            eprintln!("coop: a wait ({wait}) in a forked child, whose tasks go on in the parent only: `exec` or `_exit`\n{trace}");
+        }
+    }
     abort();
 }

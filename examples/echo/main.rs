@@ -25,7 +25,7 @@ use coop::{
     net::{Stream, TcpListener, UnixListener},
     op,
 };
-use examples::{Stop, while_doing};
+use examples::{Stop, say, while_doing};
 
 /// How long a client may take to read what is sent back to it when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ fn run(options: Options) -> io::Result<()> {
     match unix {
         None => {
             let listener = TcpListener::bind(tcp).map_err(while_doing(format_args!("cannot listen at {tcp}")))?;
-            println!("echo listens at {}", listener.local_addr()?);
+            say(format_args!("echo listens at {}", listener.local_addr()?));
             stop.accept_until(&listener, |(conn, _)| {
                 session::spawn(conn, idle);
             })
@@ -67,7 +67,7 @@ fn run(options: Options) -> io::Result<()> {
             let cannot = || format!("cannot listen at {}", path.display());
             let listener = UnixListener::bind(&path).map_err(while_doing(cannot()))?;
             let _file = RemovedInTheEnd(&path);
-            println!("echo listens at {}", path.display());
+            say(format_args!("echo listens at {}", path.display()));
             stop.accept_until(&listener, |(conn, _)| {
                 session::spawn(conn, idle);
             })

@@ -116,7 +116,11 @@ pub fn replay(address: SocketAddr, delivery: Delivery, wanted: impl Fn(&Story) -
         conn.set_read_timeout(patience).expect("a valid timeout");
         conn.set_write_timeout(patience).expect("a valid timeout");
         conn.set_nodelay(true).expect("an ordinary option");
-        let piece = if delivery == Delivery::ByteByByte { 1 } else { usize::MAX };
+        let piece = if delivery == Delivery::ByteByByte {
+            1
+        } else {
+            usize::MAX
+        };
         exchange(&mut conn, story, piece, b"FLUSHALL\r\n", b"+OK\r\n");
         if delivery == Delivery::Pipelined {
             let sent: Vec<u8> = story.steps.iter().flat_map(|step| step.request.clone()).collect();

@@ -41,7 +41,7 @@ use std::{io, process::ExitCode};
 
 use clap::Parser;
 use coop::net::TcpListener;
-use examples::{Stop, while_doing};
+use examples::{Stop, say, while_doing};
 use options::Options;
 use outbox::Outbox;
 use server::Server;
@@ -58,17 +58,21 @@ fn run(mut options: Options) -> io::Result<()> {
     let address = listener.local_addr()?;
     options.port = address.port();
     let server = Server::<Outbox>::new(options, connection::now());
-    expiry::remove_expired::spawn(server.clone());
-    println!("kv listens at {address}");
+    say(format_args!("kv listens at {address}"));
 
-    stop.accept_until(&listener, |(conn, _)| {
-        connection::serve::spawn(conn, server.clone());
-    })?;
+    let ended = coop::scope(|s| {
+        expiry::remove_expired::spawn_in(s, server.clone());
+        stop.accept_until(&listener, |(conn, _)| {
+            connection::serve::spawn_in(s, conn, server.clone());
+        })?;
+        s.kill();
+        Ok(())
+    });
+    // Only here have all connections ended, and the figures stopped moving.
     let stats = &server.borrow().stats;
-    println!(
+    say(format_args!(
         "kv stops after {} commands of {} clients",
         stats.commands, stats.connections
-    );
-    // When this returns, the connections are killed and awaited: each ends where it waits.
-    Ok(())
+    ));
+    ended
 }

@@ -33,7 +33,7 @@ use coop::{
     net::{TcpListener, TcpStream},
     op,
 };
-use examples::{Stop, while_doing};
+use examples::{Stop, say, while_doing};
 
 /// How long a peer may take to read what was on its way to it when the proxy stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -92,7 +92,11 @@ fn run(options: Options) -> io::Result<()> {
     let listener = TcpListener::bind(options.listen).map_err(while_doing(cannot))?;
     let stop = Stop::listen()?;
     let statistics = Statistics::default();
-    println!("proxy listens at {} for {}", listener.local_addr()?, options.upstream);
+    say(format_args!(
+        "proxy listens at {} for {}",
+        listener.local_addr()?,
+        options.upstream
+    ));
 
     let result = coop::scope(|s| {
         stop.accept_until(&listener, |(client, _)| {
@@ -103,7 +107,7 @@ fn run(options: Options) -> io::Result<()> {
         Ok(())
     });
     // Only here have all relays ended, and the figures stopped moving.
-    println!("{statistics}");
+    say(format_args!("{statistics}"));
     result
 }
 

@@ -1,6 +1,11 @@
 //! What the servers among the examples have in common: accepting connections until somebody stops them.
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use coop::{
     net::Listener,
@@ -70,7 +75,7 @@ fn passes(error: &io::Error) -> bool {
 }
 
 /// The same error, with what was being done when it happened.
-pub fn while_doing(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> io::Error {
+pub fn while_doing(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
@@ -95,4 +100,9 @@ pub fn exit(program: &str, result: io::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line. That nobody reads it, as behind `| head`, is no reason to stop.
+pub fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }

@@ -21,6 +21,7 @@ use std::{io, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use coop::{JoinError, Killed, TaskBuilder, net::UnixStream, op, signal::Signal};
+use examples::say;
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(3600);
@@ -49,15 +50,15 @@ fn main() -> ExitCode {
         Err(error) => Err(io::Error::other(error)),
     };
     // The root has returned, so nothing is left.
-    println!("\nHow they ended:");
+    say("\nHow they ended:");
     let mut kinds = coop::descriptions();
     kinds.retain(|kind| kind.module == module_path!());
     kinds.sort_by_key(|kind| kind.line);
     for kind in kinds {
-        println!(
+        say(format_args!(
             "  {}: {} spawned, {} killed, {} left",
             kind.name, kind.spawned, kind.killed, kind.live
-        );
+        ));
     }
     examples::exit("tree", ended)
 }
@@ -67,16 +68,17 @@ fn story(options: &Options) -> io::Result<()> {
     let ctrl_c = coop::signal::ctrl_c()?;
     clock::spawn();
     let mut site = site::spawn();
+    say("The tasks are spawned, and begin to wait.");
     if !next_step(options, &ctrl_c)? {
         return Ok(());
     }
-    println!("The tree:");
+    say("\nThe tree:");
     print_tree(options);
 
     if !next_step(options, &ctrl_c)? {
         return Ok(());
     }
-    println!("\nsite is killed:");
+    say("\nsite is killed:");
     site.kill();
     site.join()?;
     tell("has joined site: nothing of it is left");
@@ -84,9 +86,9 @@ fn story(options: &Options) -> io::Result<()> {
     if !next_step(options, &ctrl_c)? {
         return Ok(());
     }
-    println!("\nThe tree:");
+    say("\nThe tree:");
     print_tree(options);
-    println!("\nThe root returns:");
+    say("\nThe root returns:");
     Ok(())
 }
 
@@ -95,7 +97,7 @@ fn next_step(options: &Options, ctrl_c: &Signal) -> io::Result<bool> {
     let go_on = coop::select! {
         _ = op::after(options.pace.unwrap_or(Duration::from_secs(1))) => true,
         _ = op::signal(ctrl_c) => {
-            println!("\nctrl-c: the root returns early:");
+            say("\nctrl-c: the root returns early:");
             false
         }
     }?;
@@ -106,7 +108,7 @@ fn print_tree(options: &Options) {
     for line in coop::dump().lines() {
         let is_backtrace = line.trim_start().starts_with('|');
         if options.backtraces || !is_backtrace {
-            println!("  {line}");
+            say(format_args!("  {line}"));
         }
     }
 }
@@ -114,7 +116,7 @@ fn print_tree(options: &Options) {
 /// Prints a line of the trace, as the task that runs.
 fn tell(what: impl std::fmt::Display) {
     let task = coop::current();
-    println!("  {} {}: {what}", task.name(), task.id());
+    say(format_args!("  {} {}: {what}", task.name(), task.id()));
 }
 
 /// Prints what a wait was refused with.

@@ -1,1 +1,1 @@
-//! Placeholder of the workspace member.
+//! What must not compile, and what is said then: see `tests/ui.rs`.

@@ -88,6 +88,11 @@ impl InFlight {
         (!was_stopped).then_some(result)
     }
 
+    /// Whether a result says that the operation was stopped before it had an effect: by our cancel, and by nothing else.
+    pub(crate) fn was_stopped(&self, result: i32) -> bool {
+        self.is_cancelled.get() && (result == -libc::ECANCELED || result == -libc::EINTR)
+    }
+
     /// Asks for an early end, once.
     pub(crate) fn cancel(&self, cooperator: &Cooperator) {
         if self.is_flying() && !self.is_cancelled.replace(true) {
@@ -138,8 +143,7 @@ pub(crate) unsafe fn perform(
     if wait.park(&cooperator.scheduler, true, reason, place) == Settled::Killed {
         flight.cancel(cooperator);
         flight.settle(cooperator, place);
-        let result = flight.result.get();
-        if result == -libc::ECANCELED || result == -libc::EINTR {
+        if flight.was_stopped(flight.result.get()) {
             return Err(task::delivered(cooperator));
         }
     }

@@ -27,7 +27,8 @@ macro_rules! join_arm {
             }
 
             fn readiness(&self) -> Readiness {
-                if self.joining_ref().has_ended() { Readiness::Maybe } else { Readiness::No }
+                let joining = self.joining_ref();
+                if joining.has_ended() || joining.is_self_or_ancestor() { Readiness::Maybe } else { Readiness::No }
             }
 
             fn attempt(&mut self, _: &Cooperator) -> Option<Self::Output> {
@@ -43,7 +44,7 @@ macro_rules! join_arm {
             fn won(&mut self, _: &Cooperator) -> Option<Self::Output> {
                 // Handed over: passed on, though nobody else can wait for it.
                 self.joining_ref().task().ended.release();
-                take(self.joining())
+                Some(self.joining().take())
             }
 
             fn disengage(&self, _: &Cooperator) {}
@@ -57,5 +58,9 @@ join_arm!(JoinHandle<R>,);
 join_arm!(ScopedJoinHandle<'scope, R>, 'scope);
 
 fn take<R>(joining: &mut Joining<R>) -> Option<Result<R, JoinError>> {
-    joining.has_ended().then(|| joining.take())
+    if joining.has_ended() {
+        return Some(joining.take());
+    }
+    // It waits for the joiner to end: as an arm, too, that is an error at once.
+    joining.is_self_or_ancestor().then_some(Err(JoinError::Deadlock))
 }

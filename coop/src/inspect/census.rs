@@ -16,6 +16,8 @@ pub struct Census {
     pub stacks: usize,
     /// Operations whose last completion is still to come.
     pub operations: usize,
+    /// Completions that belonged to no operation.
+    pub strays: u64,
     /// Whether a timer runs.
     pub has_timers: bool,
 }
@@ -27,6 +29,7 @@ impl Census {
             tasks: cooperator.counters.live.get(),
             stacks: cooperator.pool.taken(),
             operations: cooperator.in_flight(),
+            strays: cooperator.strays(),
             has_timers: cooperator.timers.next_deadline().is_some(),
         }
     }

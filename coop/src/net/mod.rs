@@ -18,6 +18,12 @@ pub(crate) use recv::Recv;
 pub(crate) use send::{Send, SendAll};
 pub(crate) use socket::Socket;
 
+/// Streams and listeners are made by this crate only: the trait cannot be named outside.
+mod sealed {
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
 /// A connected stream socket of this crate.
 pub trait Stream: Sealed {
     #[doc(hidden)]
@@ -33,6 +39,3 @@ pub trait Listener: Sealed {
     #[doc(hidden)]
     fn accepted(fd: std::os::fd::OwnedFd, address: &address::Address) -> Self::Accepted;
 }
-
-#[doc(hidden)]
-pub trait Sealed {}

@@ -135,16 +135,19 @@ pub(super) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
             }
         }
     }
-    let sqe = Sqe::recv(socket.fd(), buffer.as_mut_ptr(), buffer.len(), 0, POLL_FIRST);
     let reason = Reason::on("recv", Detail::Descriptor(socket.fd()));
-    // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
-    let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
-    match usize::try_from(result) {
-        Ok(n) => {
-            socket.note_received(n, buffer.len());
-            Ok(n)
+    loop {
+        let sqe = Sqe::recv(socket.fd(), buffer.as_mut_ptr(), buffer.len(), 0, POLL_FIRST);
+        // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
+        let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
+        match usize::try_from(result) {
+            Ok(n) => {
+                socket.note_received(n, buffer.len());
+                return Ok(n);
+            }
+            Err(_) if result == -libc::EINTR => {}
+            Err(_) => return Err(io::Error::from_raw_os_error(-result)),
         }
-        Err(_) => Err(io::Error::from_raw_os_error(-result)),
     }
 }
 

@@ -169,11 +169,17 @@ pub(super) fn send(socket: &Socket, buffer: &[u8]) -> io::Result<usize> {
             return result;
         }
     }
-    let sqe = Sqe::send(socket.fd(), buffer.as_ptr(), buffer.len(), libc::MSG_NOSIGNAL);
     let reason = Reason::on("send", Detail::Descriptor(socket.fd()));
-    // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
-    let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
-    usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+    loop {
+        let sqe = Sqe::send(socket.fd(), buffer.as_ptr(), buffer.len(), libc::MSG_NOSIGNAL);
+        // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
+        let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
+        match usize::try_from(result) {
+            Ok(n) => return Ok(n),
+            Err(_) if result == -libc::EINTR => {}
+            Err(_) => return Err(io::Error::from_raw_os_error(-result)),
+        }
+    }
 }
 
 /// Sends all of `buffer`.

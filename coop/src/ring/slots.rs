@@ -90,7 +90,6 @@ impl Slots {
     }
 
     /// Completions that belonged to nobody.
-    #[cfg(test)]
     pub(crate) fn strays(&self) -> u64 {
         self.strays.get()
     }

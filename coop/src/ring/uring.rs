@@ -120,7 +120,8 @@ impl Ring for Uring {
             let ring = &*self.ring.get();
             (ring.submission_shared().len() as u32, !ring.completion_shared().is_empty())
         };
-        let patience = if completed { Patience::None } else { patience };
+        // What waits in memory may be what the completion waited for depends on: it is handed over before anything is waited for.
+        let patience = if completed || !self.backlog.borrow().is_empty() { Patience::None } else { patience };
         match enter::enter(self.target, count, patience) {
             Ok(_) => {
                 self.refill();
@@ -147,5 +148,28 @@ impl Ring for Uring {
             let Some(entry) = next else { break };
             each(Cqe { user_data: entry.user_data(), result: entry.result(), flags: entry.flags() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys;
+
+    #[test]
+    fn nothing_is_waited_for_while_submissions_stand_in_memory() {
+        let ring = Uring::new(64, TaskRun::Deferred).unwrap();
+        let (silent, ringing) = (sys::eventfd().unwrap(), sys::eventfd().unwrap());
+        sys::eventfd_wake(ringing.as_raw_fd());
+        let poll = |fd: &std::os::fd::OwnedFd, name| Sqe::poll(fd.as_raw_fd(), libc::POLLIN as u32).with_user_data(name);
+        // As after a kernel without memory has refused two hundred submissions: only the last of them will ever complete.
+        ring.backlog.borrow_mut().extend((1..=200).map(|name| poll(&silent, name)));
+        ring.backlog.borrow_mut().push_back(poll(&ringing, 201));
+        let mut completed = Vec::new();
+        while completed.is_empty() {
+            ring.enter(Patience::Forever).unwrap();
+            ring.reap(|cqe| completed.push(cqe.user_data));
+        }
+        assert_eq!((completed, ring.unsubmitted()), (vec![201], 0));
     }
 }

@@ -178,6 +178,8 @@ impl Builder {
             unsafe { cooperator.pool.give_back(stack) }
         })?;
         overflow::set_describer(inspect::describe_overflow);
+        #[cfg(debug_assertions)]
+        cooperator.scheduler.watcher.set(Some(inspect::look));
         let _alternate_stack = overflow::watch_thread();
         forked::watch_process();
 

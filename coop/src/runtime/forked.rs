@@ -1,6 +1,6 @@
 //! A forked child has a copy of its parent's tasks and half a ring: it must not run them.
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Forbidden, Scheduler};
 use std::sync::Once;
 
 /// Sees that in a forked child no thread has a Cooperator: I/O fails with an error, spawning panics, and a task that goes on
@@ -10,7 +10,7 @@ pub(super) fn watch_process() {
         let scheduler = Scheduler::set_current(std::ptr::null());
         // SAFETY: the child has a copy of the scheduler, at the same address.
         if let Some(scheduler) = unsafe { scheduler.as_ref() } {
-            scheduler.forbid_switching(true);
+            scheduler.forbid_switching(Forbidden::Forked);
         }
     }
     static WATCHED: Once = Once::new();

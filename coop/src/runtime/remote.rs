@@ -7,9 +7,11 @@ use crate::inbox::Inbox;
 use crate::sys;
 use crate::task::{self, Description, Options, Task};
 use std::fmt;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::Location;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The `Send` reference to a Cooperator: starts tasks on its thread. While one exists the Cooperator is not deadlocked, but it
 /// does not keep the Cooperator from ending.
@@ -167,14 +169,15 @@ impl<R: Send> RemoteJoinHandle<R> {
         if let Some(cooperator) = Cooperator::current() {
             task::begin()?;
             while let Some(bell) = self.bell() {
-                let result =
-                    wait_ready(cooperator, bell.as_raw_fd(), libc::POLLIN as u32, "join remote task", Location::caller());
-                match result {
-                    Ok(()) => {}
-                    Err(error) => match crate::Killed::of(&error) {
-                        Some(killed) => return Err(JoinError::Interrupted(killed)),
-                        None => break,
-                    },
+                let place = Location::caller();
+                let result = bell.and_then(|bell| {
+                    wait_ready(cooperator, bell.as_raw_fd(), libc::POLLIN as u32, "join remote task", place)
+                });
+                match result.as_ref().err().map(crate::Killed::of) {
+                    None => {}
+                    Some(Some(killed)) => return Err(JoinError::Interrupted(killed)),
+                    // No descriptor to be had, or to be watched. Blocking the thread might block the very task that is joined.
+                    Some(None) => crate::time::sleep(Duration::from_millis(1))?,
                 }
             }
         }
@@ -190,17 +193,13 @@ impl<R: Send> RemoteJoinHandle<R> {
     }
 
     /// What rings when the task ends; `None` if it has.
-    fn bell(&self) -> Option<OwnedFd> {
+    fn bell(&self) -> Option<io::Result<OwnedFd>> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *state {
-            State::Running(bell) => {
-                if bell.is_none() {
-                    *bell = sys::eventfd().ok();
-                }
-                bell.as_ref().and_then(|bell| bell.try_clone().ok())
-            }
-            _ => None,
-        }
+        let State::Running(bell) = &mut *state else { return None };
+        Some(match bell {
+            Some(bell) => bell.try_clone(),
+            None => sys::eventfd().and_then(|new| bell.insert(new).try_clone()),
+        })
     }
 }
 

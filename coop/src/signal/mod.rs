@@ -7,9 +7,10 @@ use crate::sys;
 use crate::task;
 use std::io;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::Location;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Listens for one signal from when it is made until it is dropped; meanwhile the signal does not have its default effect.
@@ -19,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Signal {
     number: i32,
-    event: OwnedFd,
+    event: ManuallyDrop<OwnedFd>,
     /// A Cooperator with a listener is never deadlocked.
     cooperator: Option<u64>,
     _not_send: PhantomData<*const ()>,
@@ -38,12 +39,32 @@ struct SavedAction(libc::sigaction);
 // SAFETY: plain data; a handler's address may be used on any thread.
 unsafe impl Send for SavedAction {}
 
+/// Handlers that run just now, on any thread. A descriptor that one of them may have looked up must not be closed: its number may
+/// stand for something else when the handler writes to it.
+static HANDLING: AtomicUsize = AtomicUsize::new(0);
+
 extern "C" fn handler(signal: libc::c_int) {
-    for (number, event) in NUMBERS.iter().zip(&EVENTS) {
-        if number.load(Ordering::Acquire) == signal {
-            sys::eventfd_wake(event.load(Ordering::Acquire));
+    sys::keeping_errno(|| {
+        HANDLING.fetch_add(1, Ordering::SeqCst);
+        for (number, event) in NUMBERS.iter().zip(&EVENTS) {
+            if number.load(Ordering::SeqCst) == signal {
+                sys::eventfd_wake(event.load(Ordering::Acquire));
+            }
         }
-    }
+        HANDLING.fetch_sub(1, Ordering::SeqCst);
+    });
+}
+
+/// Waits until no handler runs that may have seen a place before it was freed. False if one still does, after a long while: a
+/// stopped thread, or one that a fork has left behind.
+fn no_handler_runs() -> bool {
+    (0..10_000).any(|_| {
+        let quiet = HANDLING.load(Ordering::SeqCst) == 0;
+        if !quiet {
+            std::thread::yield_now();
+        }
+        quiet
+    })
 }
 
 /// Listens for ctrl-c (SIGINT). Not a wait point.
@@ -107,7 +128,7 @@ pub fn listen(number: i32) -> io::Result<Signal> {
         }
     }
     cooperator.wakers.set(cooperator.wakers.get() + 1);
-    Ok(Signal { number, event, cooperator: Some(cooperator.id), _not_send: PhantomData })
+    Ok(Signal { number, event: ManuallyDrop::new(event), cooperator: Some(cooperator.id), _not_send: PhantomData })
 }
 
 impl Signal {
@@ -134,8 +155,7 @@ impl Drop for Signal {
         let fd = self.event.as_raw_fd();
         for (number, event) in NUMBERS.iter().zip(&EVENTS) {
             if number.load(Ordering::Relaxed) == self.number && event.load(Ordering::Relaxed) == fd {
-                number.store(0, Ordering::Release);
-                event.store(-1, Ordering::Release);
+                number.store(0, Ordering::SeqCst);
                 break;
             }
         }
@@ -145,6 +165,10 @@ impl Drop for Signal {
             let (number, previous) = saved.swap_remove(index);
             // SAFETY: what `listen` replaced.
             unsafe { libc::sigaction(number, &previous.0, std::ptr::null_mut()) };
+        }
+        if no_handler_runs() {
+            // SAFETY: not used again; it is left open otherwise.
+            unsafe { ManuallyDrop::drop(&mut self.event) };
         }
         if let Some(cooperator) = Cooperator::current()
             && self.cooperator == Some(cooperator.id)

@@ -27,7 +27,10 @@ pub(super) unsafe fn install(base: *mut u8) -> io::Result<()> {
         let result = unsafe { libc::madvise(base.cast(), GUARD_SIZE, sys::MADV_GUARD_INSTALL) };
         match sys::check(result) {
             Ok(_) => return Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => ADVICE_REFUSED.store(true, Ordering::Relaxed),
+            // ENOSYS and EPERM are what sandboxes say of advice that they do not know.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)) => {
+                ADVICE_REFUSED.store(true, Ordering::Relaxed);
+            }
             Err(error) => return Err(error),
         }
     }

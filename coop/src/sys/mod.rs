@@ -70,6 +70,18 @@ pub(crate) fn eventfd_wake(fd: RawFd) {
     unsafe { libc::write(fd, (&raw const one).cast(), 8) };
 }
 
+/// Runs `f`, which may fail without anyone noticing, and leaves the thread's errno as it was: for signal handlers, which run
+/// between a call and the look at its errno.
+pub(crate) fn keeping_errno(f: impl FnOnce()) {
+    // SAFETY: the address of the thread's errno is valid as long as the thread runs.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        f();
+        *errno = before;
+    }
+}
+
 /// Writes to standard error from a signal handler: no allocation, no lock.
 pub(crate) fn write_stderr(bytes: &[u8]) {
     // SAFETY: `bytes` is readable; a short or failed write of a death message has no remedy.

@@ -4,6 +4,8 @@ use super::{Task, wait};
 use crate::cooperator::Cooperator;
 use crate::error::{Cause, Killed};
 use crate::fiber::Reason;
+use crate::scheduler::Forbidden;
+use std::panic::Location;
 
 /// After this many refused waits in a row a task is reported: something in it swallows its kill.
 const REPORTED_AFTER: u32 = 10_000;
@@ -68,6 +70,12 @@ pub fn checkpoint() -> Result<(), Killed> {
 #[track_caller]
 pub fn yield_now() -> Result<(), Killed> {
     let cooperator = wait::begin()?;
+    if cfg!(debug_assertions) {
+        let fiber = &Task::running(cooperator).fiber;
+        fiber.reason.set(Reason::new("yield"));
+        fiber.place.set(Location::caller());
+        cooperator.scheduler.show(fiber);
+    }
     cooperator.scheduler.give_way();
     Ok(())
 }
@@ -101,18 +109,20 @@ pub fn kill_cause() -> Option<Killed> {
 ///     assert_eq!(sum, 55);
 /// });
 /// ```
+#[track_caller]
 pub fn no_switch<R>(f: impl FnOnce() -> R) -> R {
-    struct Region(Option<&'static Cooperator>);
+    struct Region(Option<(&'static Cooperator, Option<Forbidden>)>);
     impl Drop for Region {
         fn drop(&mut self) {
-            if let Some(cooperator) = self.0 {
-                cooperator.scheduler.forbid_switching(false);
+            if let Some((cooperator, outer)) = self.0 {
+                cooperator.scheduler.allow_switching(outer);
             }
         }
     }
-    let region = Region(Cooperator::current());
-    if let Some(cooperator) = region.0 {
-        cooperator.scheduler.forbid_switching(true);
-    }
+    let place = Location::caller();
+    let _region = Region(Cooperator::current().map(|cooperator| {
+        let task = Task::running(cooperator).name;
+        (cooperator, cooperator.scheduler.forbid_switching(Forbidden::Region { task, place }))
+    }));
     f()
 }

@@ -1,0 +1,4 @@
+// `join!` runs something.
+fn main() {
+    let _ = coop::join!();
+}

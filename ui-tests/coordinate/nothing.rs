@@ -1,0 +1,4 @@
+// There must be something to wait for.
+fn main() {
+    let _ = coop::coordinate!();
+}

@@ -1,0 +1,7 @@
+// A loop that never waits stops every other task of the thread.
+#[coop::task]
+fn idle() {
+    loop {}
+}
+
+fn main() {}

@@ -1,0 +1,3 @@
+// `main` is an ordinary function, too.
+#[coop::main]
+async fn main() {}

@@ -1,0 +1,5 @@
+// A name is a string literal.
+#[coop::task(name = greeter)]
+fn greet() {}
+
+fn main() {}

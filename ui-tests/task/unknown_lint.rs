@@ -1,0 +1,5 @@
+// There is one lint.
+#[coop::task(allow(bloking))]
+fn greet() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+// A misspelt option is found, and the nearest one named.
+#[coop::task(stak = "64k")]
+fn greet() {}
+
+fn main() {}
