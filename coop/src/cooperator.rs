@@ -92,6 +92,8 @@ pub struct Cooperator {
     pub(crate) root: Cell<*const ()>,
     /// Sources outside this thread that can still wake a task: signals listened to, Remotes.
     pub(crate) wakers: Cell<usize>,
+    /// The exit code of a process that a task wants to end.
+    pub(crate) exit: Cell<Option<i32>>,
     /// What deadlock detection found, for tests.
     pub(crate) verdict: RefCell<Option<String>>,
     /// Jobs from other threads; made when somebody first asks for a Remote.
@@ -119,6 +121,7 @@ impl Cooperator {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             root: Cell::new(ptr::null()),
             wakers: Cell::new(0),
+            exit: Cell::new(None),
             verdict: RefCell::default(),
             inbox: OnceCell::new(),
             left_jobs: RefCell::default(),

@@ -137,7 +137,7 @@ pub mod __private;
 // Starting.
 pub use coop_macros::{main, test};
 pub use cooperator::{OrphanPanic, Stuck};
-pub use runtime::{Builder, Remote, RemoteJoinHandle, StartError, remote, run};
+pub use runtime::{Builder, Remote, RemoteJoinHandle, StartError, exit, remote, run};
 
 // Tasks.
 pub use coop_macros::task;

@@ -389,3 +389,31 @@ fn a_deadlock_is_reported_and_the_tasks_are_killed() {
         assert_eq!(killed.cause(), Cause::Resources);
     });
 }
+
+#[test]
+fn exit_ends_the_process_from_a_task_on_the_threads_own_stack() {
+    const CHILD: &str = "COOP_TEST_EXIT";
+    if std::env::var_os(CHILD).is_some() {
+        extern "C" fn at_exit() {
+            // No Cooperator is left: this fails instead of waiting on a task's stack.
+            assert!(!coop::killed());
+            println!("exit handlers ran");
+        }
+        // SAFETY: the handler has no preconditions.
+        unsafe { libc::atexit(at_exit) };
+        coop::run(|| {
+            drop(coop::spawn(|| -> () { coop::exit(7) }));
+            let _ = coop::sleep(Duration::from_secs(60));
+            println!("never printed");
+        });
+    }
+    let name = "exit_ends_the_process_from_a_task_on_the_threads_own_stack";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(text.contains("exit handlers ran") && !text.contains("never printed"), "{text}");
+}

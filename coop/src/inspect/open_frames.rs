@@ -23,7 +23,7 @@ const KINDS: &[&[&str]] = &[
     &["OnceLock<", ">::get_or_"],
     &["LazyCell<", ">::force"],
     &["LazyLock<", ">::force"],
-    &["once::Once", "::call"],
+    &["::once::", "Once::call"],
     &["scoped_tls", "ScopedKey<", ">::set"],
 ];
 
@@ -38,7 +38,7 @@ struct Waits {
 static WAITS: Mutex<BTreeMap<usize, Waits>> = Mutex::new(BTreeMap::new());
 
 /// Walking and naming the frames takes this much of the task's stack, with something to spare.
-const ROOM: usize = 64 * 1024;
+const ROOM: usize = 0;
 
 /// Looks at the stack of a fiber that is about to be switched out: the running one.
 pub(crate) fn look(fiber: &Fiber) {

@@ -110,12 +110,11 @@ impl Simulated {
 
     /// Has pending operations complete, each that can by chance; if `eager`, at least one if any can.
     fn advance(&self, state: &mut State, eager: bool) {
-        let mut left = state.pending.len();
+        let (mut left, mut is_pressed) = (state.pending.len(), eager);
         while left > 0 {
             let index = self.random.below(left);
             left -= 1;
             state.pending.swap(index, left);
-            let is_pressed = eager && state.completed.is_empty();
             if !is_pressed && self.chance(2) {
                 continue;
             }
@@ -127,6 +126,7 @@ impl Simulated {
             if let Some(result) = result {
                 state.completed.push(completion(pending.sqe.user_data, result));
                 state.pending.swap_remove(left);
+                is_pressed = false;
             }
         }
     }
@@ -174,7 +174,7 @@ impl Ring for Simulated {
             self.start(sqe, &mut state);
         }
         self.advance(&mut state, patience != Patience::None);
-        if patience == Patience::Forever && state.completed.is_empty() {
+        if patience == Patience::Forever && state.completed.is_empty() && !state.pending.is_empty() {
             wait_for_any(&state.pending);
             self.advance(&mut state, true);
         }

@@ -2,11 +2,13 @@
 
 mod builder;
 mod entry;
+mod exit;
 mod forked;
 mod remote;
 mod start;
 
 pub use builder::{Builder, SpareStacks, run};
+pub use exit::exit;
 pub use entry::{MainOptions, TestOptions, main, test};
 pub use remote::{Remote, RemoteJoinHandle, remote, submit};
 pub use start::StartError;
@@ -32,6 +34,7 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
     let mut shutdown = Shutdown::NotYet;
     loop {
         cooperator.scheduler.run_ready();
+        exit::exit_if_asked(cooperator);
         if root.fiber.state.get() == State::Ended {
             return cooperator.close();
         }

@@ -330,7 +330,7 @@ where
 fn stack_size(cooperator: &Cooperator, description: &Description, options: Options, package: Layout) -> usize {
     /// How often a closure or its value stands on the stack: in the package, where the body is called with the one and makes
     /// the other, and where an unoptimised build moves them.
-    const COPIES: usize = if cfg!(debug_assertions) { 6 } else { 3 };
+    const COPIES: usize = if cfg!(debug_assertions) { 8 } else { 3 };
     let wanted = options.stack.or(description.stack()).unwrap_or(cooperator.settings.stack);
     // Large closures and values stand on the stack, in addition to what was asked for. So does what aligning them skips.
     let extra = if package.size() > 2048 { (package.size() + package.align()).saturating_mul(COPIES) } else { 0 };
