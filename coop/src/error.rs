@@ -152,6 +152,14 @@ impl From<TimedOut> for io::Error {
 }
 
 /// Why a `join` has no value to give.
+///
+/// ```
+/// use coop::JoinError;
+/// coop::run(|| {
+///     let mut task = coop::spawn(|| panic!("no"));
+///     assert!(matches!(task.join(), Err(JoinError::Panicked(_))));
+/// });
+/// ```
 #[non_exhaustive]
 pub enum JoinError {
     /// The task was born killed: spawned into something already dead. Its body never ran; its arguments were dropped.

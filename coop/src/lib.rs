@@ -52,7 +52,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | the crate itself | starting: [`run`], [`Builder`], [`macro@main`], [`macro@test`]; tasks: [`macro@task`], [`spawn`], [`scope`], [`wait_all`], [`join!`], [`JoinHandle`]; kill: [`Killed`], [`timeout`], [`deadline`], [`shield`], [`checkpoint`], [`yield_now`]; waiting: [`select!`], [`coordinate!`], [`Coordinator`], [`Handle`]; looking: [`dump`], [`descriptions`] |
+//! | the crate itself | starting and ending: [`run`], [`Builder`], [`macro@main`], [`macro@test`], [`exit`], [`Remote`]; tasks: [`macro@task`], [`spawn`], [`scope`], [`wait_all`], [`join!`], [`JoinHandle`]; kill: [`Killed`], [`timeout`], [`deadline`], [`shield`], [`checkpoint`], [`yield_now`]; waiting: [`select!`], [`coordinate!`], [`Coordinator`], [`Handle`]; looking: [`dump`], [`descriptions`] |
 //! | [`op`] | every operation, as something to wait for, to start, or to select on |
 //! | [`net`] | TCP and Unix streams and listeners |
 //! | [`io`] | what reads and writes have in common |
@@ -75,9 +75,14 @@
 //! thread's stack" it then tramples. Std and crates such as `scoped_tls` were written for threads that do not do
 //! that. So: take a copy out of a thread-local, close it, then wait.
 //!
-//! Where that matters, wrap the region in [`no_switch`]: a wait inside it aborts the process and prints the backtrace
-//! of the wait, in release builds too. Nothing reports such a wait outside `no_switch` yet; a lint of debug builds
-//! that looks for open `LocalKey::with`, lazy initialisers, `Once` and `ScopedKey::set` frames at waits is planned.
+//! Two things help to find where it was broken:
+//!
+//! * [`no_switch`] runs a closure in which a wait aborts the process, and prints the names and places of both. In release
+//!   builds too: wrap it around what must not be left open.
+//! * Debug builds sample waits, the first at each place of the source, the second, the fourth and so on. They walk the
+//!   task's stack, and report on standard error, once for each place, a frame of `LocalKey::with`, of an initialiser of
+//!   `thread_local!`, `OnceCell`, `OnceLock`, `LazyCell`, `LazyLock` or `Once`, or of `ScopedKey::set`, with the line
+//!   that opened it. What C code keeps open they cannot see.
 //!
 //! # Limits
 //!
@@ -93,6 +98,7 @@
 //! * **Stacks have a fixed size**: 256 KiB of address space unless said otherwise, four times that in debug builds;
 //!   only touched pages cost memory. Running over the end is caught by a guard, reported with the task's name and the
 //!   cure, and aborts the process.
+//! * **[`std::process::exit`] in a task** would run C's exit handlers on the task's small stack: use [`exit`].
 //! * **After `fork`** coop's calls fail in the child: it may only `exec` or `_exit`.
 //! * **Linux 6.1 or newer on x86_64 so far, with io_uring**, which Docker's default seccomp profile forbids:
 //!   [`StartError`] says what is in the way and what to do. There are no files, UDP sockets or child processes yet.
@@ -155,6 +161,9 @@ pub use coordinator::Coordinator;
 pub use handle::{Arm, Handle, Operation};
 pub use sync::Acquired;
 pub use time::sleep;
+
+// Lists.
+pub use list::EmbeddedEntry;
 
 // Looking inside.
 pub use inspect::dump;

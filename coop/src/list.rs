@@ -43,6 +43,8 @@ use std::pin::Pin;
 use std::process::abort;
 use std::ptr;
 
+pub use coop_macros::EmbeddedEntry;
+
 /// A place in a list. Null pointers: in none.
 pub(crate) struct RawLink {
     previous: Cell<*const RawLink>,

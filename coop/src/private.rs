@@ -6,6 +6,7 @@ pub use crate::handle::{
     ArmList, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, arm, select,
 };
 pub use crate::inspect::{Census, census, tasks};
+pub use crate::list::EmbeddedEntry;
 pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, SpareStacks, TestOptions, main, submit, test};
 pub use crate::sync::{Acquired, Coordination, coordinate};
 pub use crate::task::{

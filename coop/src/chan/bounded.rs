@@ -33,13 +33,18 @@ impl<T> Channel<T> {
         self.messages.borrow().len() - self.promised_messages.get()
     }
 
+    /// No message is left and none will come. While one is promised this is open: it may be passed on.
+    fn is_drained(&self) -> bool {
+        self.senders.get() == 0 && self.messages.borrow().is_empty()
+    }
+
     fn free_places(&self) -> usize {
         self.capacity.saturating_sub(self.messages.borrow().len() + self.promised_places.get())
     }
 
-    /// Promises free messages to the receivers that wait, first come, first served; when no sender is left, wakes all.
+    /// Promises free messages to the receivers that wait, first come, first served; when there is nothing to come, wakes all.
     fn serve_receivers(&self) {
-        while self.wait_to_receive.has_waiters() && (self.free_messages() > 0 || self.senders.get() == 0) {
+        while self.wait_to_receive.has_waiters() && (self.free_messages() > 0 || self.is_drained()) {
             self.promised_messages.set(self.promised_messages.get() + usize::from(self.free_messages() > 0));
             self.wait_to_receive.release();
         }
@@ -109,6 +114,18 @@ impl<T> Sender<T> {
     ///
     /// A wait point if it is full; kill-checked: a killed send gives the message back.
     ///
+    /// ```
+    /// use coop::chan;
+    /// coop::run(|| {
+    ///     let (tx, _rx) = chan::bounded(1);
+    ///     tx.send("first").unwrap();
+    ///     let mut task = coop::spawn(move || tx.send("second"));
+    ///     coop::yield_now().unwrap();
+    ///     task.kill();
+    ///     assert_eq!(task.join().unwrap().unwrap_err().into_message(), "second");
+    /// });
+    /// ```
+    ///
     /// # Errors
     /// [`SendError`], with the message.
     #[track_caller]
@@ -140,6 +157,17 @@ impl<T> Sender<T> {
     }
 
     /// Waits for a place, to send without waiting later.
+    ///
+    /// ```
+    /// coop::run(|| -> Result<(), coop::chan::ReserveError> {
+    ///     let (tx, rx) = coop::chan::bounded(1);
+    ///     let permit = tx.reserve()?;
+    ///     assert!(tx.try_send(0).is_err(), "the only place is set aside");
+    ///     permit.send(1);
+    ///     assert_eq!(rx.recv(), Ok(1));
+    ///     Ok(())
+    /// }).unwrap();
+    /// ```
     ///
     /// A wait point if the channel is full; kill-checked.
     ///
@@ -267,14 +295,14 @@ impl<T> Source for Receive<'_, T> {
     }
 
     fn is_ready(&self) -> bool {
-        self.channel.free_messages() > 0 || self.channel.senders.get() == 0
+        self.channel.free_messages() > 0 || self.channel.is_drained()
     }
 
     fn try_reserve(&self) -> bool {
         let has_one = self.channel.free_messages() > 0;
         self.channel.promised_messages.set(self.channel.promised_messages.get() + usize::from(has_one));
         // At the end there is nothing to set aside, but an answer to give.
-        has_one || self.channel.senders.get() == 0
+        has_one || self.channel.is_drained()
     }
 
     fn take_reserved(&self) -> Self::Output {
@@ -285,6 +313,8 @@ impl<T> Source for Receive<'_, T> {
         self.channel.promised_messages.set(promised - 1);
         let message = self.channel.messages.borrow_mut().pop_front().ok_or(RecvError::Closed)?;
         self.channel.serve_senders();
+        // It may have been the last that receivers waited for.
+        self.channel.serve_receivers();
         Ok(message)
     }
 

@@ -101,6 +101,27 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// What the operation borrows stays borrowed for as long as the scope: its frame is not left before the kernel has given
     /// everything back, whatever becomes of the Handle.
+    ///
+    /// ```
+    /// use coop::{net::UnixStream, op};
+    /// use std::io;
+    /// coop::run(|| -> io::Result<()> {
+    ///     let [(a, to_a), (b, to_b)] = [UnixStream::pair()?, UnixStream::pair()?];
+    ///     let (mut left, mut right) = ([0; 8], [0; 8]);
+    ///     coop::scope(|s| -> io::Result<()> {
+    ///         let from_a = s.start(op::recv(&a, &mut left));
+    ///         let from_b = s.start(op::recv(&b, &mut right));       // both are in flight now
+    ///         to_b.send_all(b"to b")?;
+    ///         to_a.send_all(b"to a")?;
+    ///         assert_eq!(from_a.wait()?.bytes(), b"to a");
+    ///         assert_eq!(from_b.wait()?.bytes(), b"to b");
+    ///         Ok(())
+    ///     })
+    /// }).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    /// On a thread without a Cooperator.
     pub fn start<O: Operation + 'scope>(&'scope self, operation: O) -> Handle<'scope, O> {
         let cooperator = Cooperator::required();
         let flying = Box::new(Flying {
@@ -148,6 +169,21 @@ impl<O: Operation> Handle<'_, O> {
 
     /// Cancels the operation and waits until it is over, out of reach of kills: a wait point. A result that came first is
     /// given back, so that nothing is lost.
+    ///
+    /// ```
+    /// use coop::{net::UnixStream, op};
+    /// use std::io;
+    /// coop::run(|| -> io::Result<()> {
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     let (mut buf, mut later) = ([0; 8], [0; 8]);
+    ///     coop::scope(|s| -> io::Result<()> {
+    ///         assert!(s.start(op::recv(&ours, &mut buf)).cancel().is_none(), "nothing has come");
+    ///         theirs.send_all(b"late")?;
+    ///         assert_eq!(ours.recv(&mut later)?, 4, "nothing is lost");
+    ///         Ok(())
+    ///     })
+    /// }).unwrap();
+    /// ```
     #[track_caller]
     pub fn cancel(mut self) -> Option<O::Started> {
         let cooperator = Cooperator::current()?;
@@ -175,9 +211,13 @@ impl<O: Operation> Handle<'_, O> {
     #[track_caller]
     fn wait_for(mut self) -> Result<O::Started, Killed> {
         let place = Location::caller();
+        // What has come is given, killed or not: for it there is nothing to wait.
+        if let Some(output) = Cooperator::current().and_then(|cooperator| self.take(cooperator)) {
+            return Ok(output);
+        }
         let cooperator = match task::begin() {
             Ok(cooperator) => cooperator,
-            // What came before the kill is delivered.
+            // So is what comes in the moment of its cancel.
             Err(killed) => return self.cancel().ok_or(killed),
         };
         loop {

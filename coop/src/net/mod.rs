@@ -24,7 +24,15 @@ mod sealed {
 }
 use sealed::Sealed;
 
-/// A connected stream socket of this crate.
+/// A connected stream socket of this crate, for functions that work with each kind.
+///
+/// ```
+/// use coop::{Operation, net::{Stream, UnixStream}, op};
+/// fn greet<S: Stream>(conn: &S) -> std::io::Result<usize> {
+///     op::send(conn, b"hello").wait()
+/// }
+/// coop::run(|| assert_eq!(greet(&UnixStream::pair().unwrap().0).unwrap(), 5));
+/// ```
 pub trait Stream: Sealed {
     #[doc(hidden)]
     fn socket(&self) -> &Socket;

@@ -242,6 +242,29 @@ impl From<std::net::TcpStream> for TcpStream {
 }
 
 /// A TCP socket that accepts connections.
+///
+/// ```
+/// use coop::net::{TcpListener, TcpStream};
+/// use std::io;
+/// #[coop::task]
+/// fn serve(listener: TcpListener) -> io::Result<()> {
+///     loop {
+///         let (conn, _peer) = listener.accept()?;      // Err, once the task is killed
+///         coop::spawn(move || conn.send_all(b"hello"));
+///     }
+/// }
+///
+/// coop::run(|| -> io::Result<()> {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let address = listener.local_addr()?;
+///     let server = serve::spawn(listener);
+///     let mut buf = [0; 5];
+///     TcpStream::connect(address)?.recv_exact(&mut buf)?;
+///     assert_eq!(&buf, b"hello");
+///     server.kill();
+///     Ok(())
+/// }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct TcpListener {
     socket: Socket,

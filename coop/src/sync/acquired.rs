@@ -10,6 +10,20 @@ use std::panic::Location;
 use std::time::Duration;
 
 /// A [`Coordinator`] that is held; dropping this releases it.
+///
+/// ```
+/// use coop::Coordinator;
+/// coop::run(|| -> Result<(), coop::Killed> {
+///     let door = Coordinator::new();
+///     let inside = door.acquire()?;
+///     assert!(door.is_held());
+///     drop(inside);
+///     assert!(!door.is_held());
+///     door.acquire()?.keep();
+///     assert!(door.is_held(), "until somebody releases it");
+///     Ok(())
+/// }).unwrap();
+/// ```
 #[must_use = "dropping it releases the Coordinator at once"]
 pub struct Acquired<'a> {
     coordinator: &'a Coordinator,

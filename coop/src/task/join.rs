@@ -158,6 +158,16 @@ macro_rules! join_handle_methods {
 
 /// Owns the value of a task spawned by [`spawn`](crate::spawn): join it, kill it, or drop the handle and let it run.
 ///
+/// ```
+/// use coop::JoinError;
+/// coop::run(|| {
+///     let mut sum = coop::spawn(|| (1..=4).sum::<i32>());
+///     assert!(!sum.is_finished(), "it has not run yet");
+///     assert_eq!(sum.join().unwrap(), 10);
+///     assert!(sum.is_finished() && matches!(sum.join(), Err(JoinError::AlreadyJoined)));
+/// });
+/// ```
+///
 /// A task that has ended keeps its stack until its handle is joined and dropped. The handle cannot be sent to another thread:
 ///
 /// ```compile_fail

@@ -109,6 +109,20 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     }
 
     /// Kills the scope's children, and the rest of its body: their waits return `Err(Killed)`. Not a wait point.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// coop::run(|| {
+    ///     let first = coop::wait_all(|s| {
+    ///         let mut slow = s.spawn(|| coop::sleep(Duration::from_secs(3600)));
+    ///         let mut quick = s.spawn(|| coop::sleep(Duration::from_millis(1)));
+    ///         let first = coop::select! { _ = &mut slow => "slow", _ = &mut quick => "quick" };
+    ///         s.kill();
+    ///         first
+    ///     });
+    ///     assert_eq!(first, Ok("quick"));
+    /// });
+    /// ```
     #[track_caller]
     pub fn kill(&self) {
         self.kill_for(Cause::Explicit(Location::caller()));
@@ -187,12 +201,24 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         // SAFETY: the scope is on the frame of our caller, which this function's caller does not leave before us, and never
         // by unwinding before `leave`: `body` is caught.
         unsafe { self.node.enter(Task::running(cooperator)) };
-        let result = catch_unwind(AssertUnwindSafe(body));
-        match &result {
-            Ok(value) if !fails(value) => {}
-            Ok(_) => self.node.kill(cooperator, Cause::Sibling),
-            Err(_) => self.node.kill(cooperator, Cause::Parent),
-        }
+        let result = match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(value) => {
+                if fails(&value) {
+                    self.node.kill(cooperator, Cause::Sibling);
+                }
+                Ok(value)
+            }
+            Err(panic) => {
+                self.node.kill(cooperator, Cause::Parent);
+                // The first goes on. If a child's came before, the body's may only follow from the kill that was its consequence.
+                let (first, later) = match self.panic.take() {
+                    Some(first) => (first, Some(panic)),
+                    None => (panic, None),
+                };
+                self.panic.set(Some(first));
+                Err(later)
+            }
+        };
         if std::thread::panicking() {
             // A scope in a destructor that runs because of a panic. It has no children (`spawn` gives such a scope none); what
             // it has in flight is drained in place.
@@ -207,11 +233,12 @@ impl<'scope, 'env> Scope<'scope, 'env> {
                 drop(value);
                 resume_unwind(panic)
             }
-            (Err(panic), other) => {
-                // The child's goes no further: it is dropped before the unwinding goes on.
-                other.map(spawn::drop_payload);
-                resume_unwind(panic)
+            (Err(later), Some(first)) => {
+                // A later one goes no further: it is dropped before the unwinding goes on.
+                later.map(spawn::drop_payload);
+                resume_unwind(first)
             }
+            (Err(_), None) => unreachable!("a scope whose body has panicked keeps a panic"),
         }
     }
 }
@@ -316,10 +343,13 @@ where
     F: for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<T, E>,
 {
     let scope = TryScope { scope: Scope::new(), error: Cell::new(None) };
-    let result = scope.scope.run(Location::caller(), || f(&scope), Result::is_err);
-    match scope.error.take() {
-        Some(error) => Err(error),
-        None => result,
+    // The body's error counts as a child's does. If it is the first, children that then fail of being killed do not replace it.
+    let body = || f(&scope).map_err(|error| scope.fail(error));
+    let result = scope.scope.run(Location::caller(), body, Result::is_err);
+    match (result, scope.error.take()) {
+        (_, Some(error)) => Err(error),
+        (Ok(value), None) => Ok(value),
+        (Err(()), None) => unreachable!("`fail` keeps the first error"),
     }
 }
 
@@ -327,6 +357,18 @@ where
 /// rule. A panic still kills the others and goes on.
 ///
 /// A wait point at its end, out of reach of kills.
+///
+/// ```
+/// coop::run(|| {
+///     let mut squares = [1, 2, 3];
+///     coop::wait_all(|s| {
+///         for n in &mut squares {
+///             s.spawn(|| *n *= *n);
+///         }
+///     });
+///     assert_eq!(squares, [1, 4, 9]);
+/// });
+/// ```
 ///
 /// # Panics
 /// With the panic of the closure or of a child that nobody joined; and on a thread without a Cooperator.

@@ -215,9 +215,9 @@ impl Node {
         self.parent.set(outer);
         // SAFETY: the task's frames are alive.
         unsafe { (*outer).inner.set(self) };
+        self.watch_mask();
         self.effective.set(self.computed());
         task.set_origin(self.effective.get());
-        self.watch_mask();
     }
 
     /// Takes the innermost frame off. A frame that is not the innermost aborts: someone let go of a frame out of order.
@@ -272,7 +272,7 @@ impl Node {
         self.kind == Kind::Shield && !self.is_open.get()
     }
 
-    /// Starts a closed shield's grace when a kill is there to be held off.
+    /// Starts a closed shield's grace when a kill is there to be held off; opens it if the grace is over.
     fn watch_mask(&self) {
         if self.is_mask() && self.parent().is_some_and(Node::is_killed) {
             // SAFETY: `set_grace` names a timer that stands beside this node, and is stopped before either goes.
@@ -281,7 +281,11 @@ impl Node {
                     && let Some(cooperator) = Cooperator::current()
                 {
                     self.grace.set(ptr::null());
-                    cooperator.timers.start(timer, self.grace_ends.get());
+                    // A kill that comes when the grace is over, though no timer has said so, is not held off at all.
+                    match self.grace_ends.get() {
+                        ends if ends <= cooperator.clock.now() => self.is_open.set(true),
+                        ends => cooperator.timers.start(timer, ends),
+                    }
                 }
             }
         }

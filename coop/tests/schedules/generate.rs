@@ -10,8 +10,8 @@ const DEEPEST_BLOCK: usize = 4;
 /// Short, and few: moments that coincide are where the order counts.
 const TIMES: [u64; 7] = [1, 2, 3, 5, 10, 20, 40];
 
-/// When the janitor ends what still waits. Longer than anything else in a program takes.
-const JANITOR_COMES: u64 = 10_000_000;
+/// When the janitor comes and ends what still waits: in the middle of things, or when nothing else can happen.
+const JANITOR_COMES: [u64; 4] = [4, 30, 1_000_000, 1_000_000];
 
 /// The kinds of acts there are, with how often each is chosen.
 const KINDS: [(Kind, usize); 32] = [
@@ -20,22 +20,22 @@ const KINDS: [(Kind, usize); 32] = [
     (Kind::Sleep, 6),
     (Kind::Spawn, 14),
     (Kind::SpawnIn, 14),
-    (Kind::Join, 6),
+    (Kind::Join, 9),
     (Kind::Discard, 3),
-    (Kind::Kill, 6),
+    (Kind::Kill, 8),
     (Kind::KillScope, 2),
-    (Kind::Fail, 1),
-    (Kind::Panic, 1),
+    (Kind::Fail, 2),
+    (Kind::Panic, 2),
     (Kind::Acquire, 5),
     (Kind::Release, 4),
     (Kind::Coordinate, 5),
-    (Kind::Send, 7),
+    (Kind::Send, 9),
     (Kind::Receive, 7),
-    (Kind::Close, 1),
+    (Kind::Close, 2),
     (Kind::Lock, 6),
     (Kind::Race, 10),
-    (Kind::Start, 6),
-    (Kind::Land, 7),
+    (Kind::Start, 9),
+    (Kind::Land, 8),
     (Kind::SocketSend, 3),
     (Kind::SocketReceive, 3),
     (Kind::SocketRace, 4),
@@ -43,10 +43,10 @@ const KINDS: [(Kind, usize); 32] = [
     (Kind::Spin, 1),
     (Kind::Defer, 2),
     (Kind::Catch, 2),
-    (Kind::Timeout, 7),
-    (Kind::Deadline, 3),
-    (Kind::Shield, 4),
-    (Kind::Scope, 8),
+    (Kind::Timeout, 9),
+    (Kind::Deadline, 4),
+    (Kind::Shield, 5),
+    (Kind::Scope, 9),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -90,14 +90,14 @@ pub fn generate(seed: u64) -> Program {
     let mut weights = KINDS.to_vec();
     // Each program does without some kinds of acts, so that others meet more often.
     for (_, weight) in &mut weights {
-        if random.one_in(3) {
+        if random.one_in(4) {
             *weight = 0;
         }
     }
     let tasks = match random.below(20) {
         0 => 1 + random.below(MOST_TASKS - 2),
-        1..=5 => 6 + random.below(14),
-        _ => 1 + random.below(8),
+        1..=8 => 6 + random.below(14),
+        _ => 2 + random.below(8),
     };
     let mut generator = Generator {
         weights,
@@ -106,6 +106,7 @@ pub fn generate(seed: u64) -> Program {
         next_step: 0,
         left: tasks,
         length: 2 + random.below(5),
+        most_steps: 15 + 4 * tasks as u32 + random.below(40) as u32,
         random,
     };
     let body = generator.root();
@@ -114,7 +115,7 @@ pub fn generate(seed: u64) -> Program {
     Program {
         seed,
         plans,
-        held: std::array::from_fn(|_| random.one_in(2)),
+        held: std::array::from_fn(|_| random.one_in(4)),
         capacities: std::array::from_fn(|_| 1 + random.below(3)),
         orphan_kills_parent: random.one_in(2),
     }
@@ -131,6 +132,8 @@ struct Generator {
     left: usize,
     /// How long a block is, about.
     length: usize,
+    /// When there are as many, blocks end.
+    most_steps: u32,
 }
 
 /// Where in a program a block stands.
@@ -161,16 +164,15 @@ impl Generator {
         self.next_step += 1;
         let janitor = self.plans.len();
         self.plans.push(Plan::default());
-        let spawn = Act::SpawnIn { task: janitor, up: 0, keep: true, fallible: false, daemon: false };
+        let spawn = Act::SpawnIn { task: janitor, up: 0, keep: false, fallible: false, daemon: false };
         let mut body = vec![self.step(spawn)];
-        let janitor_steps = [Act::Sleep(JANITOR_COMES), Act::KillScope(0)];
-        let janitor_body = janitor_steps.into_iter().map(|act| self.step(act)).collect();
+        let comes = *self.random.pick(&JANITOR_COMES);
+        let janitor_body = [Act::Sleep(comes), Act::KillScope(0)].into_iter().map(|act| self.step(act)).collect();
         self.plans[janitor].body = janitor_body;
         let mut place =
             Place { depth: 0, nesting: 1, scopes: 1, owns_scope: true, own: Vec::new(), is_cleanup: false };
         body.extend(self.block(&mut place, true));
         body.iter_mut().for_each(|step| step.swallow |= self.random.one_in(2));
-        body.push(self.step(Act::Kill(janitor)));
         vec![Step { id, swallow: false, act: Act::Scope { fallible: false, body } }]
     }
 
@@ -178,7 +180,23 @@ impl Generator {
         let most = if is_body { 2 * self.length } else { self.length };
         let count = 1 + self.random.below(most);
         let mut steps = Vec::new();
+        if is_body && !place.is_cleanup {
+            // A program is its tasks: the outer ones begin with children.
+            let children = [3, 2, 1].get(place.depth).map_or(0, |most| self.random.below(most + 1));
+            for _ in 0..children {
+                let kinds = if place.scopes > 0 { &[Kind::Spawn, Kind::SpawnIn][..] } else { &[Kind::Spawn] };
+                let kind = *self.random.pick(kinds);
+                if self.left > 0 {
+                    let id = self.next_step;
+                    self.next_step += 1;
+                    steps.extend(self.act_of(kind, place, &mut Vec::new()).map(|act| Step { id, swallow: true, act }));
+                }
+            }
+        }
         for _ in 0..count {
+            if self.next_step >= self.most_steps {
+                break;
+            }
             let id = self.next_step;
             self.next_step += 1;
             if let Some(act) = self.act(place, &mut steps) {
@@ -263,14 +281,29 @@ impl Generator {
             own: Vec::new(),
             is_cleanup: false,
         };
-        let body = self.block(&mut inside, true);
+        let mut body = self.block(&mut inside, true);
+        let end = match self.random.below(8) {
+            0 => Some((Kind::Fail, Act::Fail)),
+            1 => Some((Kind::Panic, Act::Panic)),
+            _ => None,
+        };
+        if let Some((kind, act)) = end
+            && self.weights.iter().any(|(other, weight)| *other == kind && *weight > 0)
+        {
+            body.push(self.step(act));
+        }
         self.plans[task].body = body;
         self.left += elsewhere;
         task
     }
 
     fn act(&mut self, place: &mut Place, before: &mut Vec<Step>) -> Option<Act> {
-        Some(match self.kind(place) {
+        let kind = self.kind(place);
+        self.act_of(kind, place, before)
+    }
+
+    fn act_of(&mut self, kind: Kind, place: &mut Place, before: &mut Vec<Step>) -> Option<Act> {
+        Some(match kind {
             Kind::Yield => Act::Yield,
             Kind::Checkpoint => Act::Checkpoint,
             Kind::Sleep => Act::Sleep(self.time_or_none()),
@@ -326,17 +359,29 @@ impl Generator {
                 _ => Act::Lock(self.random.below(MUTEXES), self.inner(place)),
             },
             Kind::Race => Act::Race(self.race(place)),
-            Kind::Start => Act::Start(match self.random.below(6) {
-                0 => Flying::After(self.time()),
-                1 => Flying::Receive(self.channel()),
-                2 => Flying::Reserve(self.channel()),
-                3 | 4 => Flying::Lock(self.random.below(MUTEXES)),
-                _ => Flying::SocketReceive,
-            }),
-            Kind::Land => {
-                let landing = [Landing::Wait, Landing::Wait, Landing::Cancel, Landing::Drop, Landing::Forget];
-                Act::Land(self.random.one_in(2), *self.random.pick(&landing))
+            Kind::Start => {
+                let flying = match self.random.below(8) {
+                    0 => Flying::After(self.time()),
+                    1 | 2 => Flying::Receive(self.channel()),
+                    3 => Flying::Reserve(self.channel()),
+                    4 | 5 => Flying::Lock(self.random.below(MUTEXES)),
+                    _ => Flying::SocketReceive,
+                };
+                if self.random.one_in(3) {
+                    Act::Start(flying)
+                } else {
+                    let start = self.step(Act::Start(flying));
+                    before.push(start);
+                    if self.random.one_in(2) {
+                        let meanwhile = if self.random.one_in(2) { Act::Yield } else { Act::Sleep(self.time()) };
+                        let mut meanwhile = self.step(meanwhile);
+                        meanwhile.swallow = true;
+                        before.push(meanwhile);
+                    }
+                    self.landing()
+                }
             }
+            Kind::Land => self.landing(),
             Kind::SocketSend => Act::SocketSend(1 + self.random.below(20)),
             Kind::SocketReceive => Act::SocketReceive,
             Kind::SocketRace => Act::SocketRace(SocketRace {
@@ -376,6 +421,11 @@ impl Generator {
                 Act::Scope { fallible: self.random.one_in(2), body }
             }
         })
+    }
+
+    fn landing(&mut self) -> Act {
+        let landing = [Landing::Wait, Landing::Wait, Landing::Wait, Landing::Cancel, Landing::Drop, Landing::Forget];
+        Act::Land(self.random.one_in(2), *self.random.pick(&landing))
     }
 
     fn race(&mut self, place: &mut Place) -> Race {

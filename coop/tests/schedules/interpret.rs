@@ -2,10 +2,10 @@
 
 use super::flights::Prize;
 use super::handles::{self, Joinable, Owned};
-use super::model::{Body, Cause, Fate, Grant, Kind, LOCKS, Model, NodeNo, Place};
+use super::model::{Body, Cause, Delivered, Fate, Grant, LOCKS, Model, NodeNo, Place};
 use super::program::{Act, Keep, Step, TaskNo};
 use super::races;
-use super::report::failed;
+use super::report::{failed, saw};
 use super::scopes::{self, Level};
 use super::world::{Expected, LOOSE, World};
 use coop::chan::{RecvError, SendError, TryRecvError, TrySendError};
@@ -69,6 +69,7 @@ impl Drop for Arguments {
         }
         self.world.catch_up();
         self.world.model.borrow_mut().never_runs(self.task);
+        saw("a task that was born killed");
         self.world.note(self.task, 0, 2, || "never runs".into());
         let (running, own) = (coop::current().id(), self.world.model.borrow().id(self.task));
         if own.is_some_and(|own| own != running) {
@@ -101,6 +102,14 @@ pub fn run_task(mut arguments: Arguments, scope: Option<&Level>) -> Result<Value
     struct Ending<'a>(&'a World, TaskNo);
     impl Drop for Ending<'_> {
         fn drop(&mut self) {
+            if self.1 == 0 {
+                // No handle outlives the run.
+                self.0.is_over.set(true);
+                for task in 0..self.0.program.plans.len() {
+                    let shared = self.0.shared.borrow_mut()[task].take();
+                    drop(shared);
+                }
+            }
             let body = if std::thread::panicking() { Body::Panicked } else { Body::Returned };
             self.0.model.borrow_mut().body_ends(self.1, body);
             self.0.note(self.1, 0, 1, || format!("{body:?}"));
@@ -115,11 +124,6 @@ pub fn run_task(mut arguments: Arguments, scope: Option<&Level>) -> Result<Value
     let own = RefCell::default();
     let result = block(&Cx { world: &world, me, own: &own, scope }, &world.program.plans[me].body);
     drop(own);
-    if me == 0 {
-        world.is_over.set(true);
-        let shared = std::mem::take(&mut *world.shared.borrow_mut());
-        drop(shared);
-    }
     drop(ending);
     result.map(|()| Value::new(&world, me))
 }
@@ -161,12 +165,28 @@ impl Cx<'_> {
         match (fate, killed) {
             (Fate::Refused(cause) | Fate::Killed(cause), Some(killed)) => {
                 self.check_killed(step, *cause, killed);
+                saw(match (fate, cause) {
+                    (_, Cause::Unwinding) => "a wait refused while unwinding",
+                    (Fate::Refused(_), _) => "a wait refused",
+                    (_, Cause::Explicit(_)) => "a wait ended by an explicit kill",
+                    (_, Cause::Parent) => "a wait ended by the parent's end",
+                    (_, Cause::Sibling) => "a wait ended by a sibling's failure",
+                    (_, Cause::Deadline) => "a wait ended by a deadline",
+                    (_, Cause::Shutdown) => "a wait ended by the shutdown",
+                    _ => "a wait ended by something else",
+                });
                 self.note(step, 10, || format!("{} is killed: {cause:?}", step.act));
                 Err(Failure::Killed(*cause))
             }
             (Fate::Refused(cause) | Fate::Killed(cause), None) => self.wrong(step, format!("{cause:?} was not noticed")),
             (fate, Some(killed)) => self.wrong(step, format!("said {killed}, but: {fate:?}")),
             (fate, None) => {
+                if matches!(fate, Fate::Won(_)) {
+                    saw(match self.model(|model| model.killed(self.me)) {
+                        Some(_) => "a hand-over that beat the kill",
+                        None => "a hand-over",
+                    });
+                }
                 self.note(step, 11, || format!("{}: {fate:?}", step.act));
                 Ok(())
             }
@@ -289,7 +309,8 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
         Act::Fail => Err(Failure::Own(step.id)),
         Act::Panic => {
             cx.note(step, 24, || "panics".into());
-            resume_unwind(Box::new(Expected))
+            cx.model(|model| model.panics(cx.me, step.id));
+            resume_unwind(Box::new(Expected(step.id)))
         }
         Act::Acquire(c, body) => {
             let coordinator = &world.coordinators[*c];
@@ -410,12 +431,11 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
         Act::SocketRace(race) => races::run_loose(cx, step, race),
         Act::LooseSend => {
             let message = world.message(LOOSE);
-            let killed = match cx.loosely(step, || world.loose.sender.send(message))? {
-                Ok(()) => None,
+            cx.loosely(step, false, || match world.loose.sender.send(message) {
+                Ok(()) => Ok(()),
                 Err(SendError::Closed(_)) => cx.wrong(step, "closed".into()),
-                Err(SendError::Killed(killed, message)) => (message.arrives(), Some(killed)).1,
-            };
-            cx.agree_loosely(step, killed)?;
+                Err(SendError::Killed(killed, message)) => (message.arrives(), Err(killed)).1,
+            })?;
             world.loose.messages_sent.set(world.loose.messages_sent.get() + 1);
             Ok(())
         }
@@ -423,14 +443,17 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
         Act::AwaitPing => {
             let pair = world.ping(cx.me);
             let mut buffer = [0; 4];
-            let result = cx.loosely(step, || pair.1.recv(&mut buffer))?;
-            cx.agree_loosely(step, result.err().and_then(|error| Killed::of(&error)))
+            cx.loosely(step, false, || races::split_killed(pair.1.recv(&mut buffer))).map(drop)
         }
         Act::Defer(_) => unreachable!("`block` keeps these for its end"),
         Act::Catch(body) => match catch_unwind(AssertUnwindSafe(|| block(cx, body))) {
             Ok(result) => result,
             Err(payload) => {
-                check_payload(&*payload);
+                let (caught, panic) = (check_payload(&*payload), cx.model(|model| model.panic_of(cx.me)));
+                if caught != panic {
+                    cx.wrong(step, format!("caught the panic of step {caught} instead of {panic}"));
+                }
+                saw("a caught panic");
                 cx.note(step, 31, || "caught a panic".into());
                 Ok(())
             }
@@ -442,14 +465,18 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
                 inside = block(cx, body);
                 inside
             });
-            let expected = match inside {
-                Err(_) if region.is_delivered() && !cx.model(|m| m.is_killed_from_outside(region.node)) => {
-                    Err(Failure::TimedOut)
-                }
-                inside => inside,
+            let expected = match (inside, region.delivered()) {
+                (Ok(()), _) | (_, Delivered::No) => inside,
+                (Err(_), _) if cx.model(|m| m.is_killed_from_outside(region.node)) => inside,
+                (Err(_), Delivered::Yes) => Err(Failure::TimedOut),
+                (Err(_), Delivered::Perhaps) if result == inside => inside,
+                (Err(_), Delivered::Perhaps) => Err(Failure::TimedOut),
             };
             if result != expected {
                 cx.wrong(step, format!("gave {result:?}, but it is {expected:?}"));
+            }
+            if result == Err(Failure::TimedOut) && inside != result {
+                saw("a timeout");
             }
             cx.note(step, 32, || format!("{} gives {result:?}", step.act));
             result
@@ -457,8 +484,14 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
         Act::Deadline(ms, body) => {
             let region = Region::new(cx, cx.model(|model| model.enter_limited(cx.me, ms * MILLISECOND)));
             let (result, expired) = coop::deadline(duration(*ms), || block(cx, body));
-            if expired.is_expired() != region.is_delivered() {
-                cx.wrong(step, format!("{expired:?}, but a wait was told: {}", region.is_delivered()));
+            if !matches!(
+                (region.delivered(), expired.is_expired()),
+                (Delivered::Yes, true) | (Delivered::No, false) | (Delivered::Perhaps, _)
+            ) {
+                cx.wrong(step, format!("{expired:?}, but was a wait told? {:?}", region.delivered()));
+            }
+            if expired.is_expired() {
+                saw("an expired deadline");
             }
             cx.note(step, 33, || format!("{} gives {result:?}, {expired:?}", step.act));
             result
@@ -482,8 +515,8 @@ impl<'a> Region<'a> {
         Region { cx, node }
     }
 
-    fn is_delivered(&self) -> bool {
-        self.cx.model(|model| model.is_delivered(self.node))
+    fn delivered(&self) -> Delivered {
+        self.cx.model(|model| model.delivered(self.node))
     }
 }
 
@@ -491,10 +524,6 @@ impl Drop for Region<'_> {
     fn drop(&mut self) {
         self.cx.model(|model| model.leave(self.cx.me, self.node));
     }
-}
-
-pub fn scope_kind() -> Kind {
-    Kind::Scope
 }
 
 /// A lock that is held; the model hears of its release first.
@@ -535,6 +564,7 @@ pub enum Taken {
     Place(usize, bool),
     Moment,
     Task(TaskNo),
+    Deadlock,
 }
 
 /// Takes the first of the places that is free.
@@ -548,6 +578,7 @@ pub fn take_at_once(model: &mut Model, places: &[(usize, Place)], taken: &mut Op
         Place::Receive(channel) => Taken::Message(channel, model.receive_at_once(channel)),
         Place::Reserve(channel) => Taken::Place(channel, model.reserve_at_once(channel)),
         Place::Ended(task) => Taken::Task(task),
+        Place::Deadlock => Taken::Deadlock,
         Place::Landed(flight) => landed(model, flight),
         Place::At(_) => Taken::Moment,
     });
@@ -560,6 +591,7 @@ pub fn is_ready(model: &Model, place: Place) -> bool {
         Place::Receive(channel) => model.can_receive(channel),
         Place::Reserve(channel) => model.can_reserve(channel),
         Place::Ended(task) => model.is_finished(task),
+        Place::Deadlock => true,
         Place::Landed(flight) => model.has_landed(flight),
         Place::At(moment) => moment <= model.now,
     }
@@ -578,6 +610,7 @@ fn granted(model: &mut Model, place: Place, grant: Grant) -> Taken {
         Place::Receive(channel) => Taken::Message(channel, model.receive(channel, grant.has_promise)),
         Place::Reserve(channel) => Taken::Place(channel, model.reserve(channel)),
         Place::Ended(task) => Taken::Task(task),
+        Place::Deadlock => Taken::Deadlock,
         Place::Landed(flight) => landed(model, flight),
         Place::At(_) => Taken::Moment,
     }
@@ -623,6 +656,7 @@ pub fn redeem(cx: &Cx, step: &Step, taken: Taken, prize: Prize, body: &[Step]) -
             }
             cx.note(step, 41, || format!("message {got:?} of ch{channel}"));
             if got.is_none() {
+                saw("the end of a channel");
                 return Err(Failure::Closed);
             }
             block(cx, body)
@@ -632,7 +666,10 @@ pub fn redeem(cx: &Cx, step: &Step, taken: Taken, prize: Prize, body: &[Step]) -
                 cx.wrong(step, format!("{permit:?}, but the channel is open: {is_open}"));
             }
             cx.note(step, 42, || format!("a place in ch{channel}: {permit:?}"));
-            let Some(permit) = permit else { return Err(Failure::Closed) };
+            let Some(permit) = permit else {
+                saw("a place in a closed channel");
+                return Err(Failure::Closed);
+            };
             let unused = (Unused(cx, channel), permit);
             block(cx, body)?;
             if step.id % 3 != 0 {
@@ -648,6 +685,10 @@ pub fn redeem(cx: &Cx, step: &Step, taken: Taken, prize: Prize, body: &[Step]) -
         (Taken::Task(task), Prize::Joined(result)) => {
             check_joined(cx, step, task, result);
             block(cx, body)
+        }
+        (Taken::Deadlock, Prize::Joined(Err(JoinError::Deadlock))) => {
+            saw("an arm for an ancestor's end");
+            Ok(())
         }
         (taken, prize) => cx.wrong(step, format!("won {prize:?} instead of {taken:?}")),
     }
@@ -710,7 +751,10 @@ fn send(cx: &Cx, step: &Step, channel: usize) -> Result<(), Failure> {
             cx.note(step, 43, || format!("message {number} is in ch{channel}"));
             Ok(())
         }
-        (Taken::Place(_, false), Some(_)) => Err(Failure::Closed),
+        (Taken::Place(_, false), Some(_)) => {
+            saw("a send into a closed channel");
+            Err(Failure::Closed)
+        }
         (taken, closed) => cx.wrong(step, format!("closed: {closed:?}, but {taken:?}")),
     }
 }
@@ -753,7 +797,10 @@ fn join(cx: &Cx, step: &Step, task: TaskNo, handle: &mut dyn Joinable) -> Result
         result => {
             cx.agree(step, &fate, None)?;
             match (fate, result) {
-                (Fate::AtOnce(DEADLOCK), Err(JoinError::Deadlock)) => Ok(()),
+                (Fate::AtOnce(DEADLOCK), Err(JoinError::Deadlock)) => {
+                    saw("a join of an ancestor");
+                    Ok(())
+                }
                 (Fate::AtOnce(FINISHED) | Fate::Won(_), result) => {
                     check_joined(cx, step, task, result);
                     Ok(())
@@ -765,33 +812,41 @@ fn join(cx: &Cx, step: &Step, task: TaskNo, handle: &mut dyn Joinable) -> Result
 }
 
 fn check_joined(cx: &Cx, step: &Step, task: TaskNo, result: Result<Option<Value>, JoinError>) {
-    let (body, is_taken) = cx.model(|model| (model.body(task), model.is_taken(task)));
+    let (body, is_taken, panic) = cx.model(|model| (model.body(task), model.is_taken(task), model.panic_of(task)));
     let is_right = match (&result, body) {
         (Err(JoinError::AlreadyJoined), _) => is_taken,
         (Ok(value), Some(Body::Returned)) => !is_taken && value.as_ref().is_none_or(|value| value.task == task),
-        (Err(JoinError::Panicked(payload)), Some(Body::Panicked)) => (check_payload(&**payload), !is_taken).1,
+        (Err(JoinError::Panicked(payload)), Some(Body::Panicked)) => !is_taken && check_payload(&**payload) == panic,
         (Err(JoinError::NeverRan), Some(Body::NeverRan)) => true,
         _ => false,
     };
     if !is_right {
         cx.wrong(step, format!("{:?}, but {body:?}, taken: {is_taken}", result.map(|_| ())));
     }
+    saw(match &result {
+        Ok(_) => "a joined value",
+        Err(JoinError::Panicked(_)) => "a joined panic",
+        Err(JoinError::NeverRan) => "a joined task that never ran",
+        _ => "a second join",
+    });
     cx.model(|model| model.take(task));
     cx.note(step, 44, || format!("joins task {task}: {body:?}"));
 }
 
-/// Panics are part of programs; panics of the runtime or of this test are not.
-pub fn check_payload(payload: &(dyn Any + Send)) {
-    if !payload.is::<Expected>() {
+/// Panics are part of programs; panics of the runtime or of this test are not. Which step it was that panicked.
+pub fn check_payload(payload: &(dyn Any + Send)) -> u32 {
+    let Some(Expected(step)) = payload.downcast_ref() else {
         let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
         failed(format!("an unexpected panic: {}", text.unwrap_or("not text")));
-    }
+    };
+    *step
 }
 
 fn spin(cx: &Cx, step: &Step, task: TaskNo) -> Result<(), Failure> {
     let pair = cx.world.ping(task);
     for count in 0.. {
         if !cx.model(|model| matches!(model.state(task), super::model::State::Fresh | super::model::State::Ring)) {
+            saw("a ping that arrived");
             return Ok(());
         }
         if count == 5 {

@@ -147,8 +147,8 @@ pub struct SocketRace {
 }
 
 impl Act {
-    /// The blocks inside.
-    fn bodies(&self) -> Option<&Vec<Step>> {
+    /// The block inside.
+    pub fn body(&self) -> Option<&Vec<Step>> {
         match self {
             Act::Acquire(_, body)
             | Act::Coordinate(_, _, body)
@@ -165,7 +165,7 @@ impl Act {
         }
     }
 
-    fn bodies_mut(&mut self) -> Option<&mut Vec<Step>> {
+    fn body_mut(&mut self) -> Option<&mut Vec<Step>> {
         match self {
             Act::Acquire(_, body)
             | Act::Coordinate(_, _, body)
@@ -196,7 +196,7 @@ impl Program {
     pub fn without(mut self, removed: &HashSet<u32>) -> Self {
         fn prune(body: &mut Vec<Step>, removed: &HashSet<u32>) {
             body.retain(|step| !removed.contains(&step.id));
-            body.iter_mut().filter_map(|step| step.act.bodies_mut()).for_each(|body| prune(body, removed));
+            body.iter_mut().filter_map(|step| step.act.body_mut()).for_each(|body| prune(body, removed));
         }
         self.plans.iter_mut().for_each(|plan| prune(&mut plan.body, removed));
         self
@@ -208,7 +208,7 @@ impl Program {
             for step in body {
                 let at = all.len();
                 all.push((step.id, 0));
-                if let Some(inside) = step.act.bodies() {
+                if let Some(inside) = step.act.body() {
                     visit(program, inside, all);
                 }
                 if let Some(task) = step.act.starts() {
@@ -230,7 +230,7 @@ impl fmt::Display for Program {
                 let swallow = if step.swallow { ", whatever comes" } else { "" };
                 let indent = "    ".repeat(depth);
                 let _ = writeln!(text, "{:>4} {indent}{}{swallow}", step.id, step.act);
-                if let Some(inside) = step.act.bodies() {
+                if let Some(inside) = step.act.body() {
                     block(program, text, inside, depth + 1);
                 }
                 if let Some(task) = step.act.starts() {

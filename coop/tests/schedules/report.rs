@@ -1,8 +1,10 @@
 //! What a run says of itself: its trace, folded into a number or kept as text, and its failure.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 thread_local! {
+    static SEEN: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
     static TRACE: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
     static HASH: Cell<u64> = const { Cell::new(0) };
 }
@@ -25,6 +27,15 @@ pub fn fold(words: &[u64]) {
         hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     }
     HASH.set(hash);
+}
+
+/// Counts how often something was reached that programs must reach for the test to mean anything.
+pub fn saw(what: &'static str) {
+    SEEN.with_borrow_mut(|seen| *seen.entry(what).or_default() += 1);
+}
+
+pub fn seen() -> BTreeMap<&'static str, u64> {
+    SEEN.take()
 }
 
 pub fn say(line: impl FnOnce() -> String) {

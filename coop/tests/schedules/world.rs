@@ -1,18 +1,18 @@
 //! What the tasks of a program share, and the guards that tell the model what goes when.
 
-use super::model::{Body, Cause, LOCKS, Model, NodeNo, State};
+use super::model::Model;
 use super::program::{CHANNELS, COORDINATORS, MUTEXES, Program, TaskNo};
 use super::report::{fold, failed, say};
 use coop::__private::{census, tasks};
-use coop::chan::{Permit, Receiver, Sender};
+use coop::chan::{Receiver, Sender};
 use coop::net::UnixStream;
-use coop::sync::{Mutex, MutexGuard};
-use coop::{Acquired, Coordinator};
+use coop::Coordinator;
+use coop::sync::Mutex;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What a task that was told to panic panics with.
-pub struct Expected;
+/// What a task that was told to panic panics with: the number of the step.
+pub struct Expected(pub u32);
 
 pub struct World {
     pub program: Program,
@@ -28,8 +28,10 @@ pub struct World {
     pub is_over: Cell<bool>,
     pub loose: Loose,
     next_message: Cell<u32>,
-    /// How often each value was dropped.
-    pub values: RefCell<Vec<u8>>,
+    /// How many steps were executed.
+    pub steps: Cell<u64>,
+    pub values_made: RefCell<Vec<u8>>,
+    pub values_dropped: RefCell<Vec<u8>>,
 }
 
 /// What the ring decides about is not modelled; of it only is checked that nothing is lost or doubled.
@@ -100,7 +102,9 @@ impl World {
                 pings: RefCell::new((0..count).map(|_| None).collect()),
             },
             next_message: Cell::new(0),
-            values: RefCell::new(vec![0; count]),
+            steps: Cell::new(0),
+            values_made: RefCell::new(vec![0; count]),
+            values_dropped: RefCell::new(vec![0; count]),
             program,
         });
         for (channel, (sender, receiver)) in senders.into_iter().zip(receivers).enumerate() {
@@ -133,11 +137,9 @@ impl World {
     pub fn check_over(&self) {
         let model = self.model.borrow();
         model.check_over();
-        for (task, drops) in self.values.borrow().iter().enumerate() {
-            let made = u8::from(model.body(task) == Some(Body::Returned));
-            if *drops != made {
-                failed(format!("the value of task {task} was dropped {drops} times, and made {made} times"));
-            }
+        let (made, dropped) = (self.values_made.borrow(), self.values_dropped.borrow());
+        if *made != *dropped {
+            failed(format!("values made, by task: {made:?}; dropped: {dropped:?}"));
         }
         let loose = &self.loose;
         let mut left = 0;
@@ -174,6 +176,14 @@ impl World {
                 failed(format!("c{number} is held: {}", coordinator.is_held()));
             }
         }
+        // What is left in the channels goes with them.
+        CLOSED.set(u32::MAX);
+    }
+
+    /// The sockets by which a `Spin` and its task talk.
+    pub fn ping(&self, task: TaskNo) -> Rc<(UnixStream, UnixStream)> {
+        let pair = || Rc::new(UnixStream::pair().expect("a pair of sockets"));
+        self.loose.pings.borrow_mut()[task].get_or_insert_with(pair).clone()
     }
 
     // Channels.

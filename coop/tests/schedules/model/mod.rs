@@ -9,14 +9,14 @@
 mod queues;
 mod tree;
 
-pub use queues::{Fate, Flight, Place, Who};
-pub use tree::{Body, Cause, Kind, NodeNo, State};
+pub use queues::{Fate, Grant, Place, Who};
+pub use tree::{Body, Cause, Delivered, Kind, NodeNo, State};
 
-use super::program::{COORDINATORS, MUTEXES, Program, TaskNo};
-use super::report::failed;
+use crate::program::{COORDINATORS, MUTEXES, Program, TaskNo};
+use crate::report::failed;
 use coop::TaskId;
 use coop::__private::Census;
-use queues::{Channel, Coordinator};
+use queues::{Channel, Coordinator, Flight};
 use tree::{Node, Task};
 
 /// The Coordinators of the program, then the locks of its mutexes.
@@ -33,6 +33,8 @@ pub struct Model {
     timers_started: u64,
     /// Tasks that have not ended.
     live: usize,
+    /// How often the model has caught up.
+    looks: u64,
     orphan_kills_parent: bool,
 }
 
@@ -68,6 +70,7 @@ impl Model {
             timers: Vec::new(),
             timers_started: 0,
             live: 0,
+            looks: 0,
             orphan_kills_parent: program.orphan_kills_parent,
         }
     }
@@ -77,6 +80,17 @@ impl Model {
         self.timers.push(Timer { deadline, number: self.timers_started, what });
     }
 
+    /// A moment among what a task waits for in a wait that is not modelled.
+    pub fn start_ring_timer(&mut self, task: TaskNo, milliseconds: u64) -> u64 {
+        let deadline = self.now + milliseconds * 1_000_000;
+        self.start_timer(deadline, Alarm::Ring(task));
+        deadline
+    }
+
+    pub fn stop_ring_timer(&mut self, task: TaskNo) {
+        self.stop_timers(|alarm| alarm == Alarm::Ring(task));
+    }
+
     fn stop_timers(&mut self, is_meant: impl Fn(Alarm) -> bool) {
         self.timers.retain(|timer| !is_meant(timer.what));
     }
@@ -84,6 +98,7 @@ impl Model {
     /// Learns what has happened since any task last ran: first the ends of tasks, which needed no time, then what came with time.
     /// Called whenever a task comes back from where it could be switched out.
     pub fn catch_up(&mut self, census: Census, tasks: impl FnOnce() -> Vec<TaskId>) {
+        self.looks += 1;
         if census.tasks != self.live {
             self.end_tasks(census.tasks, &tasks());
         }
@@ -103,20 +118,13 @@ impl Model {
 
     /// What is due, in the order of the deadlines, and of the starts.
     fn fire(&mut self) {
-        let mut due: Vec<(u64, u64, Alarm)> = Vec::new();
-        let now = self.now;
-        self.timers.retain(|timer| {
-            let is_due = timer.deadline <= now;
-            if is_due {
-                due.push((timer.deadline, timer.number, timer.what));
-            }
-            !is_due
-        });
-        due.sort_by_key(|(deadline, number, _)| (*deadline, *number));
-        for (index, (_, _, alarm)) in due.iter().enumerate() {
-            match *alarm {
-                // One wait may have two timers that are due together: the first decides it.
-                Alarm::Wake(who, _) if due[..index].iter().any(|(_, _, a)| matches!(a, Alarm::Wake(w, _) if *w == who)) => {}
+        // One by one: the first of several timers of a wait decides it, and stops the others.
+        let next = |timers: &[Timer], now: u64| {
+            let due = timers.iter().enumerate().filter(|(_, timer)| timer.deadline <= now);
+            due.min_by_key(|(_, timer)| (timer.deadline, timer.number)).map(|(index, _)| index)
+        };
+        while let Some(index) = next(&self.timers, self.now) {
+            match self.timers.swap_remove(index).what {
                 Alarm::Wake(who, place) => self.grant(who, place, false),
                 Alarm::Expire(node) => self.kill(node, Cause::Deadline),
                 // A shield is open when its time has come: see `Model::effective`.

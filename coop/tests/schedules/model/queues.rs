@@ -1,7 +1,8 @@
 //! What tasks wait for: locks, channels, ends of tasks, moments. All of it first come, first served.
 
 use super::tree::{Cause, State};
-use super::{Alarm, Model, TaskNo};
+use super::{Alarm, Model};
+use crate::program::TaskNo;
 use crate::report::failed;
 use std::collections::VecDeque;
 
@@ -19,6 +20,8 @@ pub enum Place {
     Receive(usize),
     Reserve(usize),
     Ended(TaskNo),
+    /// For the end of a task that waits for the waiter: an error at once.
+    Deadlock,
     Landed(usize),
     At(u64),
 }
@@ -41,10 +44,6 @@ pub enum Fate {
     AtOnce(usize),
     Won(Grant),
     Killed(Cause),
-    /// A `select!` with a default, and nothing was ready.
-    Default,
-    /// A `select!` without an arm that could ever be ready.
-    Complete,
 }
 
 pub(super) struct Coordinator {
@@ -99,8 +98,8 @@ impl Channel {
 }
 
 /// A Handle that was started.
-pub struct Flight {
-    pub what: Place,
+pub(super) struct Flight {
+    what: Place,
     granted: Option<Grant>,
     is_over: bool,
     waiter: Option<(Who, usize)>,
@@ -124,6 +123,7 @@ impl Model {
                 Place::Receive(channel) => self.channels[channel].to_receive.push_back(entry),
                 Place::Reserve(channel) => self.channels[channel].to_reserve.push_back(entry),
                 Place::Ended(task) => self.tasks[task].joiner = Some(entry),
+                Place::Deadlock => {}
                 Place::Landed(flight) => self.flights[flight].waiter = Some(entry),
                 Place::At(moment) => self.start_timer(moment, Alarm::Wake(who, *index)),
             }
@@ -144,6 +144,7 @@ impl Model {
                 Place::Receive(channel) => self.channels[channel].to_receive.retain(|entry| entry.0 != who),
                 Place::Reserve(channel) => self.channels[channel].to_reserve.retain(|entry| entry.0 != who),
                 Place::Ended(task) => self.tasks[task].joiner = None,
+                Place::Deadlock => {}
                 Place::Landed(flight) => self.flights[flight].waiter = None,
                 Place::At(_) => self.stop_timers(|alarm| matches!(alarm, Alarm::Wake(other, _) if other == who)),
             }
@@ -175,7 +176,9 @@ impl Model {
         self.withdraw(Who::Task(task));
         match self.deliver(task) {
             Some(cause) => Fate::Killed(cause),
-            None => failed(format!("task {task} was resumed for no reason: nothing of {places:?} is its own")),
+            None => failed(format!(
+                "task {task} was resumed for no reason: nothing of {places:?} is its own at {}", super::show_time(self.now)
+            )),
         }
     }
 
@@ -303,10 +306,6 @@ impl Model {
             self.channels[channel].messages.clear();
         }
         self.serve(channel);
-    }
-
-    pub fn length(&self, channel: usize) -> usize {
-        self.channels[channel].messages.len()
     }
 
     // Handles.

@@ -1,7 +1,8 @@
 //! The tree of tasks and regions: who is killed, and by what.
 
 use super::queues::{Grant, Place, Who};
-use super::{Alarm, Model, TaskNo};
+use super::{Alarm, Model};
+use crate::program::TaskNo;
 use crate::report::failed;
 use coop::TaskId;
 
@@ -42,14 +43,23 @@ pub enum Kind {
     Shield(u64),
 }
 
+/// Whether a wait was told of a node's own kill.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Delivered {
+    No,
+    Yes,
+    /// It was told of this one or of another with the same cause.
+    Perhaps,
+}
+
 pub(super) struct Node {
     kind: Kind,
     parent: Option<NodeNo>,
     own: Option<Cause>,
-    is_delivered: bool,
+    delivered: Delivered,
     pub(super) children: Vec<TaskNo>,
-    /// A scope's: a child that nobody joined has panicked.
-    has_panic: bool,
+    /// A scope's: the panics of its body and of children that nobody joined, each with when it came.
+    panics: Vec<(u64, u32)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,6 +95,8 @@ pub(super) struct Task {
     /// The innermost region it is in.
     frame: NodeNo,
     body: Option<Body>,
+    /// What it panicked with last.
+    panic: u32,
     is_daemon: bool,
     is_born_killed: bool,
     has_handle: bool,
@@ -92,6 +104,7 @@ pub(super) struct Task {
     pub(super) granted: Option<Grant>,
     /// Where it queues.
     pub(super) places: Vec<Place>,
+    /// Who waits for its end.
     pub(super) joiner: Option<(Who, usize)>,
 }
 
@@ -103,6 +116,7 @@ impl Default for Task {
             node: NodeNo::MAX,
             frame: NodeNo::MAX,
             body: None,
+            panic: 0,
             is_daemon: false,
             is_born_killed: false,
             has_handle: false,
@@ -117,7 +131,8 @@ impl Default for Task {
 impl Model {
     fn add_node(&mut self, kind: Kind, parent: Option<NodeNo>) -> NodeNo {
         let children = Vec::new();
-        self.nodes.push(Node { kind, parent, own: None, is_delivered: false, children, has_panic: false });
+        let delivered = Delivered::No;
+        self.nodes.push(Node { kind, parent, own: None, delivered, children, panics: Vec::new() });
         self.nodes.len() - 1
     }
 
@@ -148,8 +163,40 @@ impl Model {
     /// A wait is told of the kill in effect.
     pub(super) fn deliver(&mut self, task: TaskNo) -> Option<Cause> {
         let (origin, cause) = self.effective(self.tasks[task].frame)?;
-        self.nodes[origin].is_delivered = true;
+        self.nodes[origin].delivered = Delivered::Yes;
         Some(cause)
+    }
+
+    /// A wait of the ring was told of this cause: when the kill came, or later; meanwhile others may have come from further out.
+    /// False if there is no such kill.
+    pub fn deliver_late(&mut self, task: TaskNo, cause: Cause) -> bool {
+        let (mut origins, mut next) = (Vec::new(), Some(self.tasks[task].frame));
+        while let Some(at) = next {
+            let node = &self.nodes[at];
+            if node.own == Some(cause) {
+                origins.push(at);
+            }
+            next = match node.kind {
+                Kind::Shield(until) if self.now < until => None,
+                _ => node.parent,
+            };
+        }
+        let told = if origins.len() == 1 { Delivered::Yes } else { Delivered::Perhaps };
+        for origin in &origins {
+            if self.nodes[*origin].delivered != Delivered::Yes {
+                self.nodes[*origin].delivered = told;
+            }
+        }
+        !origins.is_empty()
+    }
+
+    /// A wait may have been told of the kill in effect, and have succeeded nevertheless.
+    pub fn perhaps_deliver(&mut self, task: TaskNo) {
+        if let Some((origin, _)) = self.effective(self.tasks[task].frame)
+            && self.nodes[origin].delivered == Delivered::No
+        {
+            self.nodes[origin].delivered = Delivered::Perhaps;
+        }
     }
 
     /// The first kill of a node counts.
@@ -198,8 +245,8 @@ impl Model {
     }
 
     /// Whether a wait in the region was told that the region itself was killed.
-    pub fn is_delivered(&self, node: NodeNo) -> bool {
-        self.nodes[node].is_delivered
+    pub fn delivered(&self, node: NodeNo) -> Delivered {
+        self.nodes[node].delivered
     }
 
     pub fn is_killed_from_outside(&self, node: NodeNo) -> bool {
@@ -221,8 +268,28 @@ impl Model {
         }
     }
 
-    pub fn has_panic(&self, scope: NodeNo) -> bool {
-        self.nodes[scope].has_panic
+    /// The body of a scope has panicked.
+    pub fn scope_panics(&mut self, task: TaskNo, scope: NodeNo) {
+        self.looks += 1;
+        let panic = (self.looks, self.tasks[task].panic);
+        self.nodes[scope].panics.push(panic);
+        self.kill(scope, Cause::Parent);
+    }
+
+    /// The panics of which one must go on from the scope: the first. Of those that came between two looks, any may have been.
+    pub fn first_panics(&self, scope: NodeNo) -> Vec<u32> {
+        let panics = &self.nodes[scope].panics;
+        let first = panics.iter().map(|(when, _)| *when).min();
+        panics.iter().filter(|(when, _)| Some(*when) == first).map(|(_, panic)| *panic).collect()
+    }
+
+    /// A task panics, with this.
+    pub fn panics(&mut self, task: TaskNo, panic: u32) {
+        self.tasks[task].panic = panic;
+    }
+
+    pub fn panic_of(&self, task: TaskNo) -> u32 {
+        self.tasks[task].panic
     }
 
     /// A scope has returned: nothing of it may be left.
@@ -346,7 +413,8 @@ impl Model {
         let has_ended = this.state == State::Ended;
         let Some(parent) = self.nodes[this.node].parent else { return };
         if self.nodes[parent].kind == Kind::Scope {
-            self.nodes[parent].has_panic = true;
+            let panic = (self.looks, this.panic);
+            self.nodes[parent].panics.push(panic);
             self.kill(parent, Cause::Sibling);
         } else if self.orphan_kills_parent && !has_ended {
             self.kill(parent, Cause::Parent);
