@@ -5,7 +5,7 @@
 mod child;
 
 use child::{child, descriptors, mappings};
-use coop::net::{TcpListener, TcpStream, UnixStream};
+use coop::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use coop::{Builder, Killed, Stuck, op};
 use std::hint::black_box;
 use std::io;
@@ -363,15 +363,16 @@ fn a_shutdown_waits_for_those_who_tidy_up() {
 #[test]
 fn ten_thousand_tasks_blocked_in_recv_are_killed_at_the_root_and_leave_nothing() {
     const TASKS: usize = 10_000;
+    /// A listener's queue holds this many connections that nobody accepts: one descriptor each, not two.
+    const QUEUE: usize = 2_500;
     child!(|| {
         // SAFETY: raises a limit of this child, as far as it may.
         unsafe {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
-            // Root may raise the hard limit as well; others usually need not.
-            let wanted = limit.rlim_max.max(TASKS as u64 * 2 + 1_000);
-            let raised = libc::rlimit { rlim_cur: wanted, rlim_max: wanted };
-            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raised), 0, "RLIMIT_NOFILE allows only {}", limit.rlim_max);
+            limit.rlim_cur = limit.rlim_max;
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+            assert!(limit.rlim_cur > TASKS as u64 + 100, "RLIMIT_NOFILE allows only {}", limit.rlim_cur);
         }
         let before = descriptors();
         let killed = Rc::new(std::cell::Cell::new(0));
@@ -379,17 +380,21 @@ fn ten_thousand_tasks_blocked_in_recv_are_killed_at_the_root_and_leave_nothing()
         Builder::new()
             .stack(32 * 1024)
             .run(move || {
-                for _ in 0..TASKS {
-                    let (ours, theirs) = UnixStream::pair().unwrap();
+                let name = |queue: usize| format!("\0coop-test-{}-{queue}", std::process::id());
+                let listeners: Vec<_> = (0..TASKS / QUEUE).map(|queue| UnixListener::bind(name(queue)).unwrap()).collect();
+                for task in 0..TASKS {
                     let count = count.clone();
                     drop(coop::spawn(move || {
-                        let _open = theirs;
-                        let error = ours.recv(&mut [0; 16]).unwrap_err();
+                        let stream = UnixStream::connect(name(task / QUEUE)).unwrap();
+                        let error = stream.recv(&mut [0; 16]).unwrap_err();
                         assert!(Killed::is(&error), "{error}");
                         count.set(count.get() + 1);
                     }));
                 }
-                coop::sleep(Duration::from_millis(1)).unwrap();
+                while descriptors() < before + TASKS + listeners.len() {
+                    coop::sleep(Duration::from_millis(1)).unwrap();
+                }
+                coop::yield_now().unwrap();
                 // The root returns: all are killed, and awaited.
             })
             .unwrap();

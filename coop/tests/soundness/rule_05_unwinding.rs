@@ -59,7 +59,7 @@ fn every_wait_is_refused_at_once_and_no_other_task_runs() {
             assert!(coop::coordinate!(&door, timeout = LONG).map(drop).is_err_and(unwinding));
             assert!(coop::select! { _ = op::after(LONG) => () }.is_err_and(unwinding));
             assert!(coop::select! { _ = op::after(LONG) => (), default => () }.is_err_and(unwinding));
-            assert!(coop::join!(|| 1, || 2).map(drop).is_err_and(unwinding));
+            assert!(coop::join!(1, 2).map(drop).is_err_and(unwinding));
             for handle in [&mut unjoined] {
                 assert!(matches!(handle.join(), Err(JoinError::Interrupted(killed)) if unwinding(killed)));
             }
