@@ -3,7 +3,7 @@
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Attribute, Item, Path, ReturnType, Signature, Token, Type, Visibility};
+use syn::{Attribute, Item, Meta, Path, ReturnType, Signature, Token, Type, Visibility};
 
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::messages::{self, Attr};
@@ -65,6 +65,16 @@ impl Function {
     /// The attributes that decide whether the function exists at all, which everything generated beside it must repeat.
     pub fn conditions(&self) -> Vec<&Attribute> {
         self.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
+    }
+
+    /// What the function's author allows, as attributes for what repeats its signature: an allowed lint would find the same
+    /// types there. What is expected of the function is allowed there, since it may be found there or not.
+    pub fn allowances(&self) -> Vec<TokenStream> {
+        let lints = self.attrs.iter().filter_map(|attr| match &attr.meta {
+            Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => Some(&list.tokens),
+            _ => None,
+        });
+        lints.map(|lints| quote!(#[allow(#lints)])).collect()
     }
 }
 

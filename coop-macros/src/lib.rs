@@ -27,6 +27,7 @@
 
 mod coordinate;
 mod diagnostics;
+mod entry;
 mod function;
 mod join;
 mod main;
@@ -271,4 +272,10 @@ pub fn coordinate_impl(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn join_impl(input: TokenStream) -> TokenStream {
     join::expand(input.into()).into()
+}
+
+/// Makes a struct an entry of an `EmbeddedList`.
+#[proc_macro_derive(EmbeddedEntry, attributes(embedded))]
+pub fn embedded_entry(item: TokenStream) -> TokenStream {
+    entry::expand(item.into()).into()
 }

@@ -30,6 +30,7 @@ pub enum Attr {
     Task,
     Main,
     Test,
+    Embedded,
 }
 
 impl Display for Attr {
@@ -38,6 +39,7 @@ impl Display for Attr {
             Attr::Task => "`#[coop::task]`",
             Attr::Main => "`#[coop::main]`",
             Attr::Test => "`#[coop::test]`",
+            Attr::Embedded => "`#[embedded]`",
         })
     }
 }
@@ -428,6 +430,49 @@ pub fn too_many_operands(limit: usize) -> Message {
     message(
         format!("`join!` takes at most {limit} expressions"),
         "spawn them in a scope: `coop::scope(|s| { … s.spawn(|| …); … })`",
+    )
+}
+
+// ---- #[derive(EmbeddedEntry)]
+
+pub fn entry_not_a_struct(kind: &str) -> Message {
+    message(
+        format!("`#[derive(EmbeddedEntry)]` stands on a struct, not on {kind}"),
+        "put it into a struct, beside the link; or into the ready-made one: `coop::list::Entry::new(value)`",
+    )
+}
+
+pub fn packed_entry() -> Message {
+    message(
+        "the link of a packed struct cannot be referred to",
+        "remove `packed` from `#[repr(…)]`",
+    )
+}
+
+pub fn no_field_marked(has_link: bool) -> Message {
+    let help = if has_link {
+        "mark this one: write `#[embedded]` before it"
+    } else {
+        "give the struct a field `#[embedded] link: coop::list::Link`"
+    };
+    message("no field is marked as the link", help)
+}
+
+pub fn two_fields_marked() -> Message {
+    message(
+        "two fields are marked `#[embedded]`: an entry has one link, and is in one list at a time",
+        "keep one of them; for a second list, put a `coop::list::Entry` into it that refers to this struct",
+    )
+}
+
+pub fn field_marked_twice() -> Message {
+    message("`#[embedded]` is given twice", "keep one of them")
+}
+
+pub fn embedded_is_a_word() -> Message {
+    message(
+        "`#[embedded]` takes no value",
+        "write `#[embedded]`, or `#[embedded(crate = path::to::coop)]`",
     )
 }
 

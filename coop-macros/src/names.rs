@@ -43,6 +43,8 @@ pub const NAMES: &[&str] = &[
     "coordinate",
     // join!
     "join",
+    // entries of lists
+    "EmbeddedEntry",
 ];
 
 /// The path of the crate `coop`, as it is called where a macro is used.

@@ -295,8 +295,16 @@ unsafe impl Completion for Bell {
 /// A submission waits for at most this many switches before the kernel hears of it.
 const SUBMIT_WITHIN: u32 = 16;
 
+/// What is wrong with a call that finds no Cooperator, and what to do.
+pub(crate) fn no_cooperator_text() -> &'static str {
+    match Scheduler::is_in_forked_child() {
+        false => "this thread runs no Cooperator: call this inside `coop::run(|| …)` or a function marked `#[coop::main]`",
+        true => "this process was forked by a task, and tasks go on in the parent only: call `exec` or `_exit` here",
+    }
+}
+
 #[cold]
 #[track_caller]
 fn no_cooperator() -> ! {
-    panic!("this thread runs no Cooperator: call this inside `coop::run(|| …)` or a function marked `#[coop::main]`")
+    panic!("{}", no_cooperator_text())
 }

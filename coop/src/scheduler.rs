@@ -21,6 +21,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::panic::Location;
 use std::process::abort;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many times fibers may stop before the loop looks at timers and completions.
 const BUDGET: u32 = 64;
@@ -32,6 +33,9 @@ thread_local! {
     /// The scheduler of this thread. Const-initialised and without a destructor, so that reading it is one load.
     static CURRENT: Cell<*const Scheduler> = const { Cell::new(ptr::null()) };
 }
+
+/// Set in a child that a task forked.
+static IS_FORKED_CHILD: AtomicBool = AtomicBool::new(false);
 
 /// Why a switch would abort.
 #[derive(Clone, Copy)]
@@ -89,6 +93,20 @@ impl Scheduler {
     /// Makes `scheduler` the calling thread's; returns the one before.
     pub(crate) fn set_current(scheduler: *const Scheduler) -> *const Scheduler {
         CURRENT.replace(scheduler)
+    }
+
+    /// Takes the calling thread's scheduler away for good: this is a child that one of its tasks has just forked.
+    pub(crate) fn abandon_in_child() {
+        // SAFETY: the child has a copy of the scheduler, at the same address.
+        if let Some(scheduler) = unsafe { Self::set_current(ptr::null()).as_ref() } {
+            scheduler.forbid_switching(Forbidden::Forked);
+            IS_FORKED_CHILD.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a task forked this process.
+    pub(crate) fn is_in_forked_child() -> bool {
+        IS_FORKED_CHILD.load(Ordering::Relaxed)
     }
 
     /// The running fiber; null when the loop runs.

@@ -13,7 +13,8 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{Shutdown, SocketAddr},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -25,10 +26,8 @@ use coop::{
     net::{Stream, TcpListener, UnixListener},
     op,
 };
-use examples::{Stop, say, while_doing};
-
-/// How long a client may take to read what is sent back to it when the server stops.
-const GRACE: Duration = Duration::from_secs(2);
+use examples::{Stop, deliver, discard, say, while_doing};
+use socket2::SockRef;
 
 /// Sends everything back.
 #[derive(Parser, Clone, Debug)]
@@ -45,6 +44,10 @@ struct Options {
     /// Seconds after which a silent client is disconnected; fractions are allowed
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = examples::seconds)]
     idle: Duration,
+
+    /// Seconds that a client has, when the server stops, to read what is sent back to it
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = examples::seconds)]
+    grace: Duration,
 }
 
 #[coop::main]
@@ -53,14 +56,14 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> io::Result<()> {
-    let Options { tcp, unix, idle } = options;
+    let Options { tcp, unix, idle, grace } = options;
     let stop = Stop::listen()?;
     match unix {
         None => {
             let listener = TcpListener::bind(tcp).map_err(while_doing(format_args!("cannot listen at {tcp}")))?;
             say(format_args!("echo listens at {}", listener.local_addr()?));
             stop.accept_until(&listener, |(conn, _)| {
-                session::spawn(conn, idle);
+                session::spawn(conn, idle, grace);
             })
         }
         Some(path) => {
@@ -69,7 +72,7 @@ fn run(options: Options) -> io::Result<()> {
             let _file = RemovedInTheEnd(&path);
             say(format_args!("echo listens at {}", path.display()));
             stop.accept_until(&listener, |(conn, _)| {
-                session::spawn(conn, idle);
+                session::spawn(conn, idle, grace);
             })
         }
     }
@@ -78,34 +81,42 @@ fn run(options: Options) -> io::Result<()> {
 
 /// Sends back what `conn` sends, until it hangs up, or neither sends nor reads for the time `idle`.
 #[coop::task(stack = "64k")]
-fn session<S: Stream + 'static>(conn: S, idle: Duration) -> io::Result<()> {
+fn session<S: Stream + AsFd + 'static>(conn: S, idle: Duration, grace: Duration) -> io::Result<()> {
     let mut buf = [0; 16 * 1024];
     loop {
         let n = coop::select! {
             n = op::recv(&conn, &mut buf) => n?,
             _ = op::after(idle) => return Ok(()),
-            // The server stops. For once the kill does not end a wait early: the shield keeps it out.
-            killed(_) => return coop::shield(GRACE, || send_the_rest(&conn, &mut buf)),
+            // The server stops. The kill would be told again at the next wait, but for the shield.
+            killed(_) => return coop::shield(grace, || send_the_rest(&conn, &mut buf)),
         };
         if n == 0 {
             return Ok(());
         }
-        coop::shield(GRACE, || coop::timeout(idle, || op::send_all(&conn, &buf[..n]).wait()))?;
+        coop::timeout(idle, || deliver(&conn, &buf[..n], grace).1)?;
     }
 }
 
 /// Sends back what has come by now, and waits for no more.
-fn send_the_rest<S: Stream>(conn: &S, buf: &mut [u8]) -> io::Result<()> {
+fn send_the_rest<S: Stream + AsFd>(conn: &S, buf: &mut [u8]) -> io::Result<()> {
+    let mut is_sending = false;
     loop {
         let n = coop::select! {
             n = op::recv(conn, buf) => n?,
             default => 0,
         }?;
         if n == 0 {
-            return Ok(());
+            break;
         }
+        is_sending = true;
         op::send_all(conn, &buf[..n]).wait()?;
     }
+    if is_sending {
+        // It reads the rest, and the end, and closes too.
+        SockRef::from(conn).shutdown(Shutdown::Write)?;
+        discard(conn)?;
+    }
+    Ok(())
 }
 
 /// The file of a Unix socket, which stays behind when the socket is closed.

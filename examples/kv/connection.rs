@@ -7,12 +7,13 @@ use std::{
 };
 
 use coop::{net::TcpStream, op};
+use examples::deliver;
 
 use crate::{
     input::Input,
     outbox::{Inbox, Outbox, outbox},
     server::Shared,
-    session::{self, BATCH, Flow, Session},
+    session::{self, Flow, Session},
     store::Millis,
 };
 
@@ -61,11 +62,11 @@ fn converse(conn: &Rc<TcpStream>, server: &Shared<Outbox>) -> io::Result<()> {
         }
         loop {
             // What was published before a client unsubscribes reaches it before the answer to that.
-            inbox.drain(&mut out, BATCH);
+            inbox.drain(&mut out);
             let flow = session.process(&mut input, now(), &mut out);
             if !out.is_empty() {
-                // What has been done is answered, also if the server is stopped just now: so the shield.
-                coop::shield(GRACE, || conn.send_all(&out))?;
+                // What has been done is answered, also if the server is stopped just now.
+                deliver(&**conn, &out, GRACE).1?;
                 session::sent(&mut out);
             }
             match flow {
@@ -91,4 +92,46 @@ fn receive_or_forward(
             Ok(None)
         }
     }?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{options::Options, server::Server};
+    use clap::Parser;
+    use coop::net::TcpListener;
+
+    fn expect(conn: &TcpStream, expected: &str) -> io::Result<()> {
+        let mut got = vec![0; expected.len()];
+        conn.recv_exact(&mut got)?;
+        assert_eq!(String::from_utf8_lossy(&got), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_message_comes_before_the_end_of_its_subscription() {
+        coop::run(|| -> io::Result<()> {
+            let server = Server::new(Options::parse_from(["kv"]), now());
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let client = TcpStream::connect(listener.local_addr()?)?;
+            let mut session = serve::spawn(listener.accept()?.0, server.clone());
+            client.send_all(b"SUBSCRIBE news\r\n")?;
+            expect(&client, "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n")?;
+            coop::yield_now()?;
+
+            client.send_all(b"UNSUBSCRIBE\r\n")?;
+            // Looks at completions and gives nobody a turn: the bytes have ended the session's wait, but it has not gone on.
+            coop::select! {
+                _ = op::after(Duration::MAX) => unreachable!("the end of time"),
+                default => {}
+            }?;
+            assert_eq!(server.borrow().pubsub.publish(b"news", b"last"), 1);
+            expect(&client, "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$4\r\nlast\r\n")?;
+            expect(&client, "*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n")?;
+            drop(client);
+            session.join()?;
+            Ok(())
+        })
+        .expect("nobody is killed");
+    }
 }

@@ -75,11 +75,9 @@ impl Inbox {
         out.extend_from_slice(message);
     }
 
-    /// Appends the messages that wait to `out`, until that holds `limit` bytes.
-    pub fn drain(&self, out: &mut Vec<u8>, limit: usize) {
-        while out.len() < limit
-            && let Ok(message) = self.messages.try_recv()
-        {
+    /// Appends all the messages that wait to `out`.
+    pub fn drain(&self, out: &mut Vec<u8>) {
+        while let Ok(message) = self.messages.try_recv() {
             self.take(&message, out);
         }
     }

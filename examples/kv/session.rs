@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// As many bytes of replies are sent before more requests are run.
-pub const BATCH: usize = 64 * 1024;
+const BATCH: usize = 64 * 1024;
 
 /// Empties `out` once it has been sent, and gives the memory of a long reply back.
 pub fn sent(out: &mut Vec<u8>) {
@@ -92,14 +92,16 @@ impl<M: Mailbox + Clone> Session<M> {
         self.client.subscriber.is_some()
     }
 
-    /// Runs the complete requests in `input` and appends the replies to `out`, until the input is used up or `out` is
-    /// long. All of them run at `now`.
+    /// Runs the complete requests in `input` and appends the replies to `out`, until the input is used up or the replies
+    /// are long. All of them run at `now`.
     pub fn process(&mut self, input: &mut Input, now: Millis, out: &mut Vec<u8>) -> Flow {
         let server = &mut *self.server.borrow_mut();
         let received = input.data();
         let mut used = 0;
+        // Messages that are in `out` already do not keep a client's requests from being run.
+        let enough = out.len() + BATCH;
         let flow = loop {
-            if out.len() >= BATCH {
+            if out.len() >= enough {
                 break Flow::Flush;
             }
             match resp::parse(&received[used..], &mut self.args) {
@@ -513,6 +515,16 @@ mod tests {
         }
         assert_eq!(total, 100 * "$20000\r\n\r\n".len() + 100 * 20_000, "nothing is lost");
         assert_eq!(peer.input.data(), b"GET", "the last request is incomplete");
+    }
+
+    #[test]
+    fn many_messages_do_not_keep_requests_waiting() {
+        let mut peer = Peer::connect(&server("kv"));
+        peer.input.space().expect("empty")[..6].copy_from_slice(b"PING\r\n");
+        peer.input.filled(6);
+        let mut out = vec![b'm'; 10 * BATCH];
+        assert_eq!(peer.session.process(&mut peer.input, NOW, &mut out), Flow::Read);
+        assert_eq!(&out[10 * BATCH..], b"+PONG\r\n", "behind the messages");
     }
 
     #[test]

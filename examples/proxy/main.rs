@@ -29,14 +29,10 @@ use std::{
 use clap::Parser;
 use coop::{
     Killed, TaskBuilder,
-    io::Partial,
     net::{TcpListener, TcpStream},
     op,
 };
-use examples::{Stop, say, while_doing};
-
-/// How long a peer may take to read what was on its way to it when the proxy stops.
-const GRACE: Duration = Duration::from_secs(2);
+use examples::{Stop, deliver, discard, say, while_doing};
 
 /// Passes TCP connections on to another address.
 #[derive(Parser, Clone, Debug)]
@@ -53,12 +49,17 @@ struct Options {
     /// Seconds to wait for the upstream to answer; fractions are allowed
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = examples::seconds)]
     connect_timeout: Duration,
+
+    /// Seconds that a peer has, when the proxy stops, to read what was on its way to it
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = examples::seconds)]
+    grace: Duration,
 }
 
-/// Where connections go.
-struct Upstream {
-    addresses: Vec<SocketAddr>,
-    connect_timeout: Duration,
+/// What all connections share.
+struct Proxy {
+    options: Options,
+    upstream: Vec<SocketAddr>,
+    statistics: Statistics,
 }
 
 /// What has happened.
@@ -79,43 +80,43 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> io::Result<()> {
-    let cannot = format!("cannot use {} as upstream", options.upstream);
-    let upstream = Upstream {
-        addresses: options
-            .upstream
-            .to_socket_addrs()
-            .map_err(while_doing(cannot))?
-            .collect(),
-        connect_timeout: options.connect_timeout,
-    };
-    let cannot = format!("cannot listen at {}", options.listen);
-    let listener = TcpListener::bind(options.listen).map_err(while_doing(cannot))?;
+    let upstream = options.upstream.to_socket_addrs();
+    let upstream = upstream.map_err(while_doing(format!("cannot use {} as upstream", options.upstream)))?;
+    let listener = TcpListener::bind(options.listen);
+    let listener = listener.map_err(while_doing(format!("cannot listen at {}", options.listen)))?;
     let stop = Stop::listen()?;
-    let statistics = Statistics::default();
     say(format_args!(
         "proxy listens at {} for {}",
         listener.local_addr()?,
         options.upstream
     ));
 
+    let proxy = Proxy {
+        options,
+        upstream: upstream.collect(),
+        statistics: Statistics::default(),
+    };
     let result = coop::scope(|s| {
         stop.accept_until(&listener, |(client, _)| {
-            let relay = || relay(client, &upstream, &statistics);
+            let relay = || relay(client, &proxy);
             TaskBuilder::new().name("relay").stack(32 << 10).spawn_in(s, relay);
         })?;
         s.kill();
         Ok(())
     });
     // Only here have all relays ended, and the figures stopped moving.
-    say(format_args!("{statistics}"));
+    say(&proxy.statistics);
     result
 }
 
 /// Connects a client with the upstream, until both have closed.
-fn relay(client: TcpStream, upstream: &Upstream, statistics: &Statistics) {
+fn relay(client: TcpStream, proxy: &Proxy) {
+    let Proxy {
+        options, statistics, ..
+    } = proxy;
     add(&statistics.connections, 1);
-    let connected = coop::timeout(upstream.connect_timeout, || -> io::Result<_> {
-        let upstream = TcpStream::connect(&upstream.addresses[..])?;
+    let connected = coop::timeout(options.connect_timeout, || -> io::Result<_> {
+        let upstream = TcpStream::connect(&proxy.upstream[..])?;
         // What comes in pieces goes on in pieces.
         upstream.set_nodelay(true)?;
         client.set_nodelay(true)?;
@@ -137,7 +138,7 @@ fn relay(client: TcpStream, upstream: &Upstream, statistics: &Statistics) {
             (&upstream, &client, &statistics.bytes_down),
         ] {
             // The error of one direction kills the other.
-            s.try_spawn(move || pump(from, to, bytes));
+            s.try_spawn(move || pump(from, to, bytes, options.grace));
         }
         Ok(())
     });
@@ -151,14 +152,14 @@ fn relay(client: TcpStream, upstream: &Upstream, statistics: &Statistics) {
 }
 
 /// Passes on what comes from `from`, and then the end.
-fn pump(from: &TcpStream, to: &TcpStream, bytes: &Cell<u64>) -> io::Result<()> {
+fn pump(from: &TcpStream, to: &TcpStream, bytes: &Cell<u64>, grace: Duration) -> io::Result<()> {
     let mut buf = [0; 32 * 1024];
     loop {
         let n = match from.recv(&mut buf) {
-            // The proxy stops, or the other direction is broken. For once the kill does not end a wait early: the shield
-            // keeps it out.
+            // The proxy stops, or the other direction is broken. The kill would be told again at the next wait, but for
+            // the shield.
             Err(error) if Killed::is(&error) => {
-                return coop::shield(GRACE, || pump_the_rest(from, to, &mut buf, bytes));
+                return coop::shield(grace, || pump_the_rest(from, to, &mut buf, bytes));
             }
             result => result?,
         };
@@ -167,33 +168,35 @@ fn pump(from: &TcpStream, to: &TcpStream, bytes: &Cell<u64>) -> io::Result<()> {
             let _ = to.shutdown(Shutdown::Write);
             return Ok(());
         }
-        coop::shield(GRACE, || pass(&buf[..n], to, bytes))?;
+        pass(&buf[..n], to, bytes, grace)?;
     }
 }
 
 /// Passes on what has come by now, and waits for no more.
 fn pump_the_rest(from: &TcpStream, to: &TcpStream, buf: &mut [u8], bytes: &Cell<u64>) -> io::Result<()> {
+    let mut is_sending = false;
     loop {
         let n = coop::select! {
             n = op::recv(from, buf) => n?,
             default => 0,
         }?;
         if n == 0 {
-            return Ok(());
+            break;
         }
-        pass(&buf[..n], to, bytes)?;
+        is_sending = true;
+        // Behind a shield already.
+        pass(&buf[..n], to, bytes, Duration::ZERO)?;
     }
+    to.shutdown(Shutdown::Write)?;
+    // What it sends on must not make a reset of the close. It sees an end too, when the other direction has come to it.
+    if is_sending { discard(from) } else { Ok(()) }
 }
 
-/// Sends what was received, and counts what was sent, also if that is not all.
-fn pass(received: &[u8], to: &TcpStream, bytes: &Cell<u64>) -> io::Result<()> {
-    let sent = to.send_all(received);
-    let all = received.len();
-    let done = sent
-        .as_ref()
-        .map_or_else(|error| Partial::of(error).map_or(0, |partial| partial.done), |()| all);
-    add(bytes, done as u64);
-    sent
+/// Sends what was received, and counts what was sent.
+fn pass(received: &[u8], to: &TcpStream, bytes: &Cell<u64>, grace: Duration) -> io::Result<()> {
+    let (sent, result) = deliver(to, received, grace);
+    add(bytes, sent as u64);
+    result
 }
 
 /// Lets the close that comes reset the connection, so that its peer sees an error and no end.

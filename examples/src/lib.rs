@@ -1,4 +1,4 @@
-//! What the servers among the examples have in common: accepting connections until somebody stops them.
+//! What the examples have in common: accepting connections until somebody stops them, and losing nothing then.
 
 use std::{
     fmt::Display,
@@ -8,7 +8,9 @@ use std::{
 };
 
 use coop::{
-    net::Listener,
+    Cause, Killed, Operation,
+    io::Partial,
+    net::{Listener, Stream},
     op,
     signal::{self, Signal},
 };
@@ -72,6 +74,40 @@ fn passes(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
     )
+}
+
+/// Sends all of `bytes`; gives how many were sent, and why not all. When the task is killed meanwhile, the peer still has
+/// the time `grace` to read the rest. (When its time was up, it has had its time.) A wait point.
+pub fn deliver<S: Stream>(conn: &S, bytes: &[u8], grace: Duration) -> (usize, io::Result<()>) {
+    let (sent, result) = send_all(conn, bytes);
+    match &result {
+        Err(error) if Killed::of(error).is_some_and(|killed| killed.cause() != Cause::Deadline) => {
+            // The kill would be told again at the next wait, but for the shield.
+            let (more, result) = coop::shield(grace, || send_all(conn, &bytes[sent..]));
+            (sent + more, result)
+        }
+        _ => (sent, result),
+    }
+}
+
+/// Receives and forgets what the peer still sends, until it closes. To close with something unread is to reset the
+/// connection, and a reset takes back what the peer has not received yet. A wait point; kill-checked.
+///
+/// # Errors
+/// Those of recv(2), and [`Killed`].
+pub fn discard<S: Stream>(conn: &S) -> io::Result<()> {
+    let mut buf = [0; 4096];
+    while op::recv(conn, &mut buf).wait()? > 0 {}
+    Ok(())
+}
+
+fn send_all<S: Stream>(conn: &S, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let result = op::send_all(conn, bytes).wait();
+    let sent = match &result {
+        Ok(()) => bytes.len(),
+        Err(error) => Partial::of(error).map_or(0, |partial| partial.done),
+    };
+    (sent, result)
 }
 
 /// The same error, with what was being done when it happened.

@@ -5,27 +5,36 @@
 //!     let guard_1 = condition;                                           all of them first: an operation may lend what a guard looks at
 //!     let out = select(Cons(Some(arm(op_0)), Cons(if guard_1 { Some(arm(op_1)) } else { None }, Nil)), mode);
 //!     match out {
-//!         Selected::Arm(Out::Here(_)) => {
-//!             let output = match { out } { Selected::Arm(Out::Here(output)) => output, _ => unreachable!() };
-//!             match output { pattern_0 => Ok(body_0), _ => Ok(else) }
+//!         Selected::Killed(killed) => Err(killed),
+//!         out => {
+//!             let value = match out {
+//!                 Selected::Arm(Out::Here(_)) => {
+//!                     let output = match { out } { Selected::Arm(Out::Here(output)) => output, _ => unreachable!() };
+//!                     match output { pattern_0 => body_0, _ => else }
+//!                 }
+//!                 Selected::Arm(Out::There(Out::Here(_))) => …
+//!                 Selected::Arm(Out::There(Out::There(never))) => match never {},
+//!                 Selected::Default => …, Selected::Complete => …, Selected::Killed(_) => unreachable!(),
+//!             };
+//!             Ok(value)
 //!         }
-//!         Selected::Arm(Out::There(Out::Here(_))) => …
-//!         Selected::Arm(Out::There(Out::There(never))) => match never {},
-//!         Selected::Default => …, Selected::Complete => …, Selected::Killed(killed) => Err(killed),
 //!     }
 //! }
 //! ```
+//!
+//! With a `killed` arm the inner `match` is all, and that is one more arm of it.
 //!
 //! * The call stands in a `let` of its own: what the operations borrow temporarily lives through the wait, and no longer.
 //! * `out` is moved as a whole before a body runs. A pattern would take only the output of its own arm from it, and to the borrow
 //!   checker the rest would be there to the end, with all that the other outputs could borrow: a body could not drop the sender
 //!   from which another arm reserves a permit.
 //! * The bodies stand in no closure and no loop, so that `return`, `?`, `break` and `continue` mean what they say.
+//! * They are arms of one `match`, and nothing else: they agree on a type by its rules (coercions included), a body of another
+//!   type is found where it stands, and no lint asks for other braces or commas than it would in a `match`.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Expr;
-use syn::spanned::Spanned;
 
 use super::check::Select;
 use super::parse::Arm;
@@ -49,16 +58,46 @@ pub fn expand(select: &Select) -> TokenStream {
     let default = default(select);
     let complete = complete(select);
     let killed = killed(select);
+    let outcome = value(
+        select,
+        quote! {
+            match #out {
+                #(#arms)*
+                #private::Selected::Arm(#never) => match __never {},
+                #default
+                #complete
+                #killed
+            }
+        },
+    );
+    let outcome = match select.killed {
+        Some(_) => outcome,
+        None => quote! {
+            match #out {
+                #private::Selected::Killed(__killed) => ::core::result::Result::Err(__killed),
+                #out => #outcome
+            }
+        },
+    };
     quote!({
         #(#guards)*
         let #out = #private::select(#list, #mode);
-        match #out {
-            #(#arms)*
-            #private::Selected::Arm(#never) => match __never {},
-            #default
-            #complete
-            #killed
-        }
+        #outcome
+    })
+}
+
+/// The `select!`'s value, given that of its bodies: with a `killed` arm that itself, else in an `Ok`.
+///
+/// It goes through a `let`, so that bodies that never end (`return`) need no type; what follows them is unreachable then.
+pub fn value(select: &Select, bodies: TokenStream) -> TokenStream {
+    if select.killed.is_some() {
+        return bodies;
+    }
+    let value = local("__value");
+    quote!({
+        let #value = #bodies;
+        #[allow(unreachable_code)]
+        ::core::result::Result::Ok(#value)
     })
 }
 
@@ -118,35 +157,39 @@ fn won(select: &Select, index: usize, arm: &Arm) -> TokenStream {
     let (out, output) = (local("__out"), local("__output"));
     let is_this_one = nested(select, index, quote!(#private::Out::Here(_)));
     let this_one = nested(select, index, quote!(#private::Out::Here(#output)));
-    let body = value(select, &arm.body);
+    let body = &arm.body;
     let otherwise = match &arm.own_else {
-        Some(own) => {
-            let block = &own.block;
-            Some(value(select, &syn::parse_quote!(#block)))
-        }
-        None if Select::needs_shared_else(arm) => select.shared_else.as_ref().map(|body| value(select, body)),
+        Some(own) => Some(own.block.to_token_stream()),
+        None if Select::needs_shared_else(arm) => select.shared_else.as_ref().map(Expr::to_token_stream),
         None => None,
     };
-    let otherwise = otherwise.map(|body| quote!(_ => #body));
+    let otherwise = otherwise.map(|body| quote!(_ => #body,));
+    let matched = match_at(&body.to_token_stream(), &output, quote!(#pattern => #body, #otherwise));
     quote! {
         #private::Selected::Arm(#is_this_one) => {
             let #output = match { #out } {
                 #private::Selected::Arm(#this_one) => #output,
                 _ => ::core::unreachable!(),
             };
-            match #output {
-                #pattern => #body
-                #otherwise
-            }
+            #matched
         }
     }
+}
+
+/// A `match` that stands where the body does: when the bodies differ in type, that is said of this expression.
+fn match_at(body: &TokenStream, scrutinee: &Ident, arms: TokenStream) -> TokenStream {
+    let (first, last) = ends(body);
+    let mut arms = Group::new(Delimiter::Brace, arms);
+    arms.set_span(Span::mixed_site().located_at(last));
+    let keyword = Ident::new("match", Span::mixed_site().located_at(first));
+    quote!(#keyword #scrutinee #arms)
 }
 
 /// What happens when no arm was ready, and `default` says not to wait.
 fn default(select: &Select) -> TokenStream {
     let private = select.coop.private();
     match &select.default {
-        Some(body) => nothing_won(select, quote!(#private::Selected::Default), body),
+        Some(body) => nothing_won(quote!(#private::Selected::Default), body),
         None => quote!(#private::Selected::Default => ::core::unreachable!(),),
     }
 }
@@ -155,58 +198,42 @@ fn default(select: &Select) -> TokenStream {
 fn complete(select: &Select) -> TokenStream {
     let private = select.coop.private();
     match &select.complete {
-        Some(body) => nothing_won(select, quote!(#private::Selected::Complete), body),
+        Some(body) => nothing_won(quote!(#private::Selected::Complete), body),
         None => quote!(#private::Selected::Complete => #private::all_arms_disabled(),),
     }
 }
 
 /// A body for an outcome with nothing in it.
-fn nothing_won(select: &Select, outcome: TokenStream, body: &Expr) -> TokenStream {
+fn nothing_won(outcome: TokenStream, body: &Expr) -> TokenStream {
     let out = local("__out");
-    let body = value(select, body);
+    let nothing = local("__nothing");
+    let matched = match_at(&body.to_token_stream(), &nothing, quote!(() => #body,));
     quote! {
         #outcome => {
             let _ = { #out };
-            match () { () => #body }
+            let #nothing = ();
+            #matched
         }
     }
 }
 
-/// What happens when the task is killed.
+/// What happens when the task is killed. Without an arm for it, it has happened already.
 fn killed(select: &Select) -> TokenStream {
     let private = select.coop.private();
     let Some((pattern, body)) = &select.killed else {
-        return quote!(#private::Selected::Killed(__killed) => ::core::result::Result::Err(__killed),);
+        return quote!(#private::Selected::Killed(_) => ::core::unreachable!(),);
     };
     let (out, cause) = (local("__out"), local("__cause"));
-    let body = value(select, body);
+    let matched = match_at(&body.to_token_stream(), &cause, quote!(#pattern => #body,));
     quote! {
         #private::Selected::Killed(_) => {
             let #cause = match { #out } {
                 #private::Selected::Killed(#cause) => #cause,
                 _ => ::core::unreachable!(),
             };
-            match #cause { #pattern => #body }
+            #matched
         }
     }
-}
-
-/// A body, and what becomes of its value: the `select!`'s own with a `killed` arm, else in an `Ok`. It is to be an arm's body.
-///
-/// The value goes through a `let`, so that a body that never ends (`return`) needs no type; what follows it is unreachable then.
-/// In front of it stands a `match`, since a body is an arm's body to the lints as well: elsewhere they would have its braces
-/// removed, and call a `return` misplaced. The result carries the body's place: a body of another type is found there.
-pub fn value(select: &Select, body: &Expr) -> TokenStream {
-    if select.killed.is_some() {
-        return quote!(#body,);
-    }
-    let value = Ident::new("__value", Span::mixed_site().located_at(body.span()));
-    quote!({
-        let #value = match () { () => #body };
-        #[allow(unreachable_code)]
-        let #value = ::core::result::Result::Ok(#value);
-        #value
-    })
 }
 
 /// `There(There(inner))`: the output of the arm with this index.

@@ -386,6 +386,10 @@ impl Clause {
 
 /// Whether a body needs no comma after it: the rule of `match`.
 fn ends_itself(body: &Expr) -> bool {
+    // What comes out of a variable of a macro (`$body:block`) has braces that are not written.
+    if let Expr::Group(group) = body {
+        return ends_itself(&group.expr);
+    }
     matches!(
         body,
         Expr::Block(_)

@@ -6,7 +6,7 @@
 //! has its `_`; and what awaits is left out.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::Expr;
 
 use super::check::Select;
@@ -29,35 +29,44 @@ pub fn expand(select: &Select, errors: TokenStream) -> TokenStream {
         .into_iter()
         .flatten()
     {
-        branches.push(body_or_nothing(select, body));
+        branches.push(body_or_nothing(body));
     }
     if let Some((pattern, body)) = &select.killed {
-        let body = body_or_nothing(select, body);
+        let body = body_or_nothing(body);
         branches.push(quote!({
             let __cause: #private::Killed = ::core::unreachable!();
             match __cause {
-                #pattern => #body
+                #pattern => #body,
                 _ => ::core::unreachable!(),
             }
         }));
     }
     let numbers = 0..branches.len();
     let fragments = select.fragments.iter().filter(|fragment| compiles(fragment));
-    // Without any arm the value could be anything, and a statement such as `select! {}?;` must not ask what.
-    let any = match &select.killed {
-        Some(_) => quote!(::core::unreachable!()),
-        None => quote!(::core::result::Result::<_, #private::Killed>::Ok(::core::unreachable!())),
+    let value = value(
+        select,
+        quote! {
+            match 0_usize {
+                #(#numbers => #branches,)*
+                _ => {
+                    #(let _ = #fragments;)*
+                    ::core::unreachable!()
+                }
+            }
+        },
+    );
+    // A statement such as `select! { … }?;` must not ask what the error could be.
+    let typed = match &select.killed {
+        Some(_) => quote!(#value),
+        None => quote!({
+            let __result: ::core::result::Result<_, #private::Killed> = #value;
+            __result
+        }),
     };
     quote!({
         #errors
-        #[allow(unreachable_code, unreachable_patterns, unused_variables)]
-        match 0_usize {
-            #(#numbers => #branches)*
-            _ => {
-                #(let _ = #fragments;)*
-                #any
-            }
-        }
+        #[allow(unreachable_code, unreachable_patterns, unused_variables, clippy::let_and_return)]
+        #typed
     })
 }
 
@@ -70,27 +79,27 @@ fn waiting(select: &Select, arm: &Arm) -> TokenStream {
     let guard = guard.map(|condition| quote!(let _: ::core::primitive::bool = #condition;));
     let own_else = arm.own_else.as_ref().map(|own| {
         let block = &own.block;
-        body_or_nothing(select, &syn::parse_quote!(#block))
+        body_or_nothing(&syn::parse_quote!(#block))
     });
-    let mismatch = own_else.unwrap_or_else(|| quote!(::core::unreachable!(),));
-    let body = body_or_nothing(select, &arm.body);
+    let mismatch = own_else.unwrap_or_else(|| quote!(::core::unreachable!()));
+    let body = body_or_nothing(&arm.body);
     quote!({
         #guard
         let #out = #private::select(#private::Cons(#armed, #private::Nil), #mode);
         match #out {
-            #private::Selected::Arm(#private::Out::Here(#pattern)) => #body
-            #private::Selected::Arm(#private::Out::Here(_)) => #mismatch
+            #private::Selected::Arm(#private::Out::Here(#pattern)) => #body,
+            #private::Selected::Arm(#private::Out::Here(_)) => #mismatch,
             _ => ::core::unreachable!(),
         }
     })
 }
 
 /// A body as an arm's body, unless the compiler would complain of it a second time.
-fn body_or_nothing(select: &Select, body: &Expr) -> TokenStream {
+fn body_or_nothing(body: &Expr) -> TokenStream {
     if compiles(body) {
-        value(select, body)
+        body.to_token_stream()
     } else {
-        quote!(::core::unreachable!(),)
+        quote!(::core::unreachable!())
     }
 }
 

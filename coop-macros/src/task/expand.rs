@@ -78,7 +78,11 @@ fn spawner(task: &Task) -> TokenStream {
     let through_builder = methods(task, &quote!(self,), &quote!(self.options));
 
     // `dead_code`: nobody uses all of them. `clippy::all`: what it could say concerns the function, where it says it.
-    let allowed = quote!(#[allow(dead_code, deprecated, non_camel_case_types, clippy::all)]);
+    let allowances = function.allowances();
+    let allowed = quote! {
+        #(#allowances)*
+        #[allow(dead_code, deprecated, non_camel_case_types, clippy::all)]
+    };
     quote! {
         #(#conditions)*
         #(#deprecated)*

@@ -34,6 +34,7 @@ fn a_task_with_everything() {
     let item = quote! {
         #[cfg(unix)]
         #[deprecated]
+        #[expect(private_interfaces, reason = "the items are ours")]
         pub fn work<T: Clone, const N: usize>(
             mut items: [T; N],
             (low, high): (u32, u32),

@@ -33,85 +33,76 @@ fn expression() {
             },
         );
         match __out {
-            ::coop::__private::Selected::Arm(::coop::__private::Out::Here(_)) => {
-                let __output = match { __out } {
-                    ::coop::__private::Selected::Arm(
-                        ::coop::__private::Out::Here(__output),
-                    ) => __output,
-                    _ => ::core::unreachable!(),
-                };
-                match __output {
-                    n => {
-                        let __value = match () {
-                            () => n?,
-                        };
-                        #[allow(unreachable_code)]
-                        let __value = ::core::result::Result::Ok(__value);
-                        __value
-                    }
-                }
+            ::coop::__private::Selected::Killed(__killed) => {
+                ::core::result::Result::Err(__killed)
             }
-            ::coop::__private::Selected::Arm(
-                ::coop::__private::Out::There(::coop::__private::Out::Here(_)),
-            ) => {
-                let __output = match { __out } {
+            __out => {
+                let __value = match __out {
                     ::coop::__private::Selected::Arm(
-                        ::coop::__private::Out::There(
-                            ::coop::__private::Out::Here(__output),
-                        ),
-                    ) => __output,
-                    _ => ::core::unreachable!(),
-                };
-                match __output {
-                    got => {
-                        let __value = match () {
-                            () => {
+                        ::coop::__private::Out::Here(_),
+                    ) => {
+                        let __output = match { __out } {
+                            ::coop::__private::Selected::Arm(
+                                ::coop::__private::Out::Here(__output),
+                            ) => __output,
+                            _ => ::core::unreachable!(),
+                        };
+                        match __output {
+                            n => n?,
+                        }
+                    }
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::There(::coop::__private::Out::Here(_)),
+                    ) => {
+                        let __output = match { __out } {
+                            ::coop::__private::Selected::Arm(
+                                ::coop::__private::Out::There(
+                                    ::coop::__private::Out::Here(__output),
+                                ),
+                            ) => __output,
+                            _ => ::core::unreachable!(),
+                        };
+                        match __output {
+                            got => {
                                 feed(got?);
                             }
-                        };
-                        #[allow(unreachable_code)]
-                        let __value = ::core::result::Result::Ok(__value);
-                        __value
+                        }
                     }
-                }
-            }
-            ::coop::__private::Selected::Arm(
-                ::coop::__private::Out::There(
-                    ::coop::__private::Out::There(::coop::__private::Out::Here(_)),
-                ),
-            ) => {
-                let __output = match { __out } {
                     ::coop::__private::Selected::Arm(
                         ::coop::__private::Out::There(
                             ::coop::__private::Out::There(
-                                ::coop::__private::Out::Here(__output),
+                                ::coop::__private::Out::Here(_),
                             ),
                         ),
-                    ) => __output,
-                    _ => ::core::unreachable!(),
-                };
-                match __output {
-                    _ => {
-                        let __value = match () {
-                            () => return Ok(()),
+                    ) => {
+                        let __output = match { __out } {
+                            ::coop::__private::Selected::Arm(
+                                ::coop::__private::Out::There(
+                                    ::coop::__private::Out::There(
+                                        ::coop::__private::Out::Here(__output),
+                                    ),
+                                ),
+                            ) => __output,
+                            _ => ::core::unreachable!(),
                         };
-                        #[allow(unreachable_code)]
-                        let __value = ::core::result::Result::Ok(__value);
-                        __value
+                        match __output {
+                            _ => return Ok(()),
+                        }
                     }
-                }
-            }
-            ::coop::__private::Selected::Arm(
-                ::coop::__private::Out::There(
-                    ::coop::__private::Out::There(::coop::__private::Out::There(__never)),
-                ),
-            ) => match __never {}
-            ::coop::__private::Selected::Default => ::core::unreachable!(),
-            ::coop::__private::Selected::Complete => {
-                ::coop::__private::all_arms_disabled()
-            }
-            ::coop::__private::Selected::Killed(__killed) => {
-                ::core::result::Result::Err(__killed)
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::There(
+                            ::coop::__private::Out::There(
+                                ::coop::__private::Out::There(__never),
+                            ),
+                        ),
+                    ) => match __never {}
+                    ::coop::__private::Selected::Default => ::core::unreachable!(),
+                    ::coop::__private::Selected::Complete => {
+                        ::coop::__private::all_arms_disabled()
+                    }
+                    ::coop::__private::Selected::Killed(_) => ::core::unreachable!(),
+                };
+                #[allow(unreachable_code)] ::core::result::Result::Ok(__value)
             }
         }
     };

@@ -21,71 +21,53 @@ fn expression() {
             },
         );
         match __out {
-            ::coop::__private::Selected::Arm(::coop::__private::Out::Here(_)) => {
-                let __output = match { __out } {
-                    ::coop::__private::Selected::Arm(
-                        ::coop::__private::Out::Here(__output),
-                    ) => __output,
-                    _ => ::core::unreachable!(),
-                };
-                match __output {
-                    Some(job) => {
-                        let __value = match () {
-                            () => run(job),
-                        };
-                        #[allow(unreachable_code)]
-                        let __value = ::core::result::Result::Ok(__value);
-                        __value
-                    }
-                    _ => {
-                        let __value = match () {
-                            () => 0,
-                        };
-                        #[allow(unreachable_code)]
-                        let __value = ::core::result::Result::Ok(__value);
-                        __value
-                    }
-                }
-            }
-            ::coop::__private::Selected::Arm(
-                ::coop::__private::Out::There(::coop::__private::Out::Here(_)),
-            ) => {
-                let __output = match { __out } {
-                    ::coop::__private::Selected::Arm(
-                        ::coop::__private::Out::There(
-                            ::coop::__private::Out::Here(__output),
-                        ),
-                    ) => __output,
-                    _ => ::core::unreachable!(),
-                };
-                match __output {
-                    Ok(n) => {
-                        let __value = match () {
-                            () => n,
-                        };
-                        #[allow(unreachable_code)]
-                        let __value = ::core::result::Result::Ok(__value);
-                        __value
-                    }
-                    _ => {
-                        let __value = match () {
-                            () => break,
-                        };
-                        #[allow(unreachable_code)]
-                        let __value = ::core::result::Result::Ok(__value);
-                        __value
-                    }
-                }
-            }
-            ::coop::__private::Selected::Arm(
-                ::coop::__private::Out::There(::coop::__private::Out::There(__never)),
-            ) => match __never {}
-            ::coop::__private::Selected::Default => ::core::unreachable!(),
-            ::coop::__private::Selected::Complete => {
-                ::coop::__private::all_arms_disabled()
-            }
             ::coop::__private::Selected::Killed(__killed) => {
                 ::core::result::Result::Err(__killed)
+            }
+            __out => {
+                let __value = match __out {
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::Here(_),
+                    ) => {
+                        let __output = match { __out } {
+                            ::coop::__private::Selected::Arm(
+                                ::coop::__private::Out::Here(__output),
+                            ) => __output,
+                            _ => ::core::unreachable!(),
+                        };
+                        match __output {
+                            Some(job) => run(job),
+                            _ => 0,
+                        }
+                    }
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::There(::coop::__private::Out::Here(_)),
+                    ) => {
+                        let __output = match { __out } {
+                            ::coop::__private::Selected::Arm(
+                                ::coop::__private::Out::There(
+                                    ::coop::__private::Out::Here(__output),
+                                ),
+                            ) => __output,
+                            _ => ::core::unreachable!(),
+                        };
+                        match __output {
+                            Ok(n) => n,
+                            _ => break,
+                        }
+                    }
+                    ::coop::__private::Selected::Arm(
+                        ::coop::__private::Out::There(
+                            ::coop::__private::Out::There(__never),
+                        ),
+                    ) => match __never {}
+                    ::coop::__private::Selected::Default => ::core::unreachable!(),
+                    ::coop::__private::Selected::Complete => {
+                        ::coop::__private::all_arms_disabled()
+                    }
+                    ::coop::__private::Selected::Killed(_) => ::core::unreachable!(),
+                };
+                #[allow(unreachable_code)] ::core::result::Result::Ok(__value)
             }
         }
     };

@@ -29,13 +29,15 @@ fn expression() {
             }
             ::coop::__private::Selected::Default => {
                 let _ = { __out };
-                match () {
+                let __nothing = ();
+                match __nothing {
                     () => 1,
                 }
             }
             ::coop::__private::Selected::Complete => {
                 let _ = { __out };
-                match () {
+                let __nothing = ();
+                match __nothing {
                     () => 0,
                 }
             }

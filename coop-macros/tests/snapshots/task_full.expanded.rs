@@ -1,5 +1,6 @@
 #[cfg(unix)]
 #[deprecated]
+#[expect(private_interfaces, reason = "the items are ours")]
 pub fn work<T: Clone, const N: usize>(
     mut items: [T; N],
     (low, high): (u32, u32),
@@ -14,15 +15,18 @@ where
 #[cfg(unix)]
 #[deprecated]
 #[doc(hidden)]
+#[allow(private_interfaces, reason = "the items are ours")]
 #[allow(dead_code, deprecated, non_camel_case_types, clippy::all)]
 pub enum work_task {}
 #[cfg(unix)]
 #[doc(hidden)]
+#[allow(private_interfaces, reason = "the items are ours")]
 #[allow(dead_code, deprecated, non_camel_case_types, clippy::all)]
 pub struct __work_task_builder {
     options: my::coop::__private::Options,
 }
 #[cfg(unix)]
+#[allow(private_interfaces, reason = "the items are ours")]
 #[allow(dead_code, deprecated, non_camel_case_types, clippy::all)]
 impl work_task {
     fn __description() -> &'static my::coop::__private::Description {
@@ -106,6 +110,7 @@ impl work_task {
     }
 }
 #[cfg(unix)]
+#[allow(private_interfaces, reason = "the items are ours")]
 #[allow(dead_code, deprecated, non_camel_case_types, clippy::all)]
 impl __work_task_builder {
     /// What dumps and reports call the task.

@@ -84,12 +84,11 @@ impl InFlight {
         }
         self.life.set(Life::Idle);
         let result = self.result.get();
-        let was_stopped = self.is_cancelled.get() && (result == -libc::ECANCELED || result == -libc::EINTR);
-        (!was_stopped).then_some(result)
+        (!self.was_stopped(result)).then_some(result)
     }
 
     /// Whether a result says that the operation was stopped before it had an effect: by our cancel, and by nothing else.
-    pub(crate) fn was_stopped(&self, result: i32) -> bool {
+    fn was_stopped(&self, result: i32) -> bool {
         self.is_cancelled.get() && (result == -libc::ECANCELED || result == -libc::EINTR)
     }
 

@@ -58,7 +58,9 @@ pub(crate) fn look(fiber: &Fiber) {
         return;
     }
     let trace = Backtrace::force_capture().to_string();
-    let Some((frame, opened)) = open_frame(&trace) else { return };
+    let Some((frame, opened)) = open_frame(&trace) else {
+        return;
+    };
     waits(&mut |here| here.is_reported = true);
     eprintln!(
         "coop: task {} '{}' waits ({}) at {place} with a frame of the thread's open: {frame}, from {opened}\n\
@@ -114,8 +116,18 @@ fn has_in_order(name: &str, parts: &[&str]) -> bool {
 }
 
 fn is_of_library(name: &str, place: &str) -> bool {
-    const CRATES: [&str; 6] = ["std::", "core::", "alloc::", "once_cell::", "lazy_static::", "scoped_tls::"];
-    place.contains("/rustc/") || CRATES.iter().any(|start| name.trim_start_matches('<').starts_with(start))
+    const CRATES: [&str; 6] = [
+        "std::",
+        "core::",
+        "alloc::",
+        "once_cell::",
+        "lazy_static::",
+        "scoped_tls::",
+    ];
+    place.contains("/rustc/")
+        || CRATES
+            .iter()
+            .any(|start| name.trim_start_matches('<').starts_with(start))
 }
 
 #[cfg(test)]
@@ -139,12 +151,19 @@ mod tests {
 
     #[test]
     fn the_innermost_open_frame_is_named_with_the_place_that_opened_it() {
-        assert_eq!(open_frame(TRACE), Some(("std::thread::local::LocalKey<T>::try_with", "./src/main.rs:8:13")));
+        assert_eq!(
+            open_frame(TRACE),
+            Some(("std::thread::local::LocalKey<T>::try_with", "./src/main.rs:8:13"))
+        );
     }
 
     #[test]
     fn a_stack_without_one_is_left_alone() {
-        let closed: String = TRACE.lines().filter(|line| !line.contains("local")).map(|line| format!("{line}\n")).collect();
+        let closed: String = TRACE
+            .lines()
+            .filter(|line| !line.contains("local"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         assert_eq!(open_frame(&closed), None);
     }
 

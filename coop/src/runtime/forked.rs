@@ -1,17 +1,13 @@
 //! A forked child has a copy of its parent's tasks and half a ring: it must not run them.
 
-use crate::scheduler::{Forbidden, Scheduler};
+use crate::scheduler::Scheduler;
 use std::sync::Once;
 
 /// Sees that in a forked child no thread has a Cooperator: I/O fails with an error, spawning panics, and a task that goes on
 /// where it called `fork` can do so until it would switch, which aborts. `exec` and `_exit` work.
 pub(super) fn watch_process() {
     extern "C" fn in_child() {
-        let scheduler = Scheduler::set_current(std::ptr::null());
-        // SAFETY: the child has a copy of the scheduler, at the same address.
-        if let Some(scheduler) = unsafe { scheduler.as_ref() } {
-            scheduler.forbid_switching(Forbidden::Forked);
-        }
+        Scheduler::abandon_in_child();
     }
     static WATCHED: Once = Once::new();
     // SAFETY: the callback touches nothing but a thread-local without a destructor, and the scheduler's own memory.

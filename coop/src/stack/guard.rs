@@ -1,13 +1,15 @@
 //! Guard pages: memory below each stack that faults on every access.
 //!
 //! `MADV_GUARD_INSTALL` (Linux 6.13) marks pages without splitting the mapping: a million guards are one mapping.
-//! `mprotect`, the fallback, makes two mappings a stack and fails at the 32,753rd (`vm.max_map_count`). Which of the two
+//! `mprotect`, the fallback, makes two mappings a stack and fails at the 32,753rd (`vm.max_map_count`); so would every other
+//! mapping of the process then, the allocator's too, so the number of such guards is limited to leave some. Which of the two
 //! works is found out once, by errno: the advice is refused with EINVAL by older kernels, and for memory locked by
 //! `mlockall(MCL_FUTURE)`.
 
 use crate::sys;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// C code and the kernel are not probed page by page, so one page is not enough to catch a large frame: 64 KiB, and one page
 /// more, so that the distance between stacks is an odd number of pages. Tops a power of two apart would all compete for the
@@ -34,8 +36,32 @@ pub(super) unsafe fn install(base: *mut u8) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
+    if PROTECTED.fetch_add(1, Ordering::Relaxed) >= protected_limit() {
+        PROTECTED.fetch_sub(1, Ordering::Relaxed);
+        return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+    }
     // SAFETY: the caller's promise.
-    sys::check(unsafe { libc::mprotect(base.cast(), GUARD_SIZE, libc::PROT_NONE) }).map(drop)
+    sys::check(unsafe { libc::mprotect(base.cast(), GUARD_SIZE, libc::PROT_NONE) }).map(drop).inspect_err(|_| removed(1))
+}
+
+/// Guards of this process that are mappings of their own.
+static PROTECTED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many there may be: each splits a mapping in two, and a quarter of the mappings is for the rest of the process.
+fn protected_limit() -> usize {
+    static LIMIT: OnceLock<usize> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+        let mappings: usize = text.trim().parse().unwrap_or(65_530);
+        mappings / 8 * 3
+    })
+}
+
+/// Notes that `count` guards are gone with the memory they were in.
+pub(super) fn removed(count: usize) {
+    if ADVICE_REFUSED.load(Ordering::Relaxed) {
+        let _ = PROTECTED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(count)));
+    }
 }
 
 /// For tests: behave as on a kernel without the advice.

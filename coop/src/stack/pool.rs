@@ -202,9 +202,14 @@ impl Drop for Pool {
             // them stay mapped for good.
             return;
         }
-        for slab in self.classes.iter().flat_map(|class| class.slabs.take()) {
-            // SAFETY: no stack is taken, so nothing refers to the slab.
-            unsafe { sys::release(slab.base, slab.len) };
+        for (index, class) in self.classes.iter().enumerate() {
+            let mut slots = 0;
+            for slab in class.slabs.take() {
+                slots += slab.len / ((1 << (index as u32 + SMALLEST_CLASS)) + GUARD_SIZE);
+                // SAFETY: no stack is taken, so nothing refers to the slab.
+                unsafe { sys::release(slab.base, slab.len) };
+            }
+            guard::removed(slots - class.fresh_count.get());
         }
     }
 }

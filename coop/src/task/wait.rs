@@ -1,7 +1,7 @@
 //! What every wait does first and last: may this task wait at all, and was it killed.
 
 use super::{Task, kill};
-use crate::cooperator::Cooperator;
+use crate::cooperator::{Cooperator, no_cooperator_text};
 use crate::coordinator::{Coordinated, Coordinator, Settled, Wait};
 use crate::error::Killed;
 use crate::fiber::Reason;
@@ -35,10 +35,7 @@ pub(crate) fn begin_io() -> io::Result<&'static Cooperator> {
 
 #[cold]
 fn no_cooperator() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        "this thread runs no Cooperator: call this inside `coop::run(|| …)` or a function marked `#[coop::main]`",
-    )
+    io::Error::new(io::ErrorKind::Unsupported, no_cooperator_text())
 }
 
 /// Notes that the running task meets its kill now, and returns it.

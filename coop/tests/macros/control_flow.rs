@@ -67,7 +67,8 @@ fn return_leaves_the_function_from_any_arm() {
     assert_eq!(without_waiting(&open), "default");
 
     fn when_killed() -> &'static str {
-        coop::select! { _ = op::after(HOUR) => "body", killed(_) => return "killed" }
+        let body = coop::select! { _ = op::after(HOUR) => "body", killed(_) => return "killed" };
+        body
     }
     let mut task = coop::spawn(when_killed);
     task.kill();

@@ -111,7 +111,7 @@ fn operands_are_any_expressions() -> Result<(), Killed> {
     // A call with a method call in it, a block, a match, an if, parentheses, one made before.
     got.push(coop::select! { n = op::receive(worker.jobs.as_ref().unwrap()) => n }?.unwrap());
     let jobs = worker.jobs.as_ref().unwrap();
-    got.push(coop::select! { n = { let jobs = jobs; op::receive(jobs) } => n }?.unwrap());
+    got.push(coop::select! { n = { let same = jobs; op::receive(same) } => n }?.unwrap());
     got.push(coop::select! { n = match got.len() { 0 => unreachable!(), _ => op::receive(jobs) } => n }?.unwrap());
     got.push(coop::select! { n = if got.is_empty() { unreachable!() } else { op::receive(jobs) } => n }?.unwrap());
     let inert = (op::receive)(jobs);
@@ -133,8 +133,8 @@ fn commas_as_in_a_match() -> Result<(), Killed> {
         n = op::receive(&rx) => { sum += n.unwrap() }
         _ = op::after(HOUR) => if sum > 0 { sum = 0 }
         _ = op::after(HOUR) => for _ in 0..3 { sum = 0 }
-        _ = op::after(HOUR) => match sum { _ => {} }
-        _ = op::after(HOUR) => unsafe { std::hint::assert_unchecked(true) }
+        _ = op::after(HOUR) => match sum { 0 => {} _ => sum = 0 }
+        _ = op::after(HOUR) => while sum > 100 { sum -= 1 }
     }?;
     // One after braces all the same.
     coop::select! { n = op::receive(&rx) => { sum += n.unwrap() }, _ = op::after(HOUR) => {}, }?;

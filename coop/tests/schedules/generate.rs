@@ -95,8 +95,8 @@ pub fn generate(seed: u64) -> Program {
         }
     }
     let tasks = match random.below(20) {
-        0 => 1 + random.below(MOST_TASKS - 2),
-        1..=8 => 6 + random.below(14),
+        0 => 20 + random.below(MOST_TASKS - 21),
+        1..=9 => 6 + random.below(14),
         _ => 2 + random.below(8),
     };
     let mut generator = Generator {
@@ -106,7 +106,8 @@ pub fn generate(seed: u64) -> Program {
         next_step: 0,
         left: tasks,
         length: 2 + random.below(5),
-        most_steps: 15 + 4 * tasks as u32 + random.below(40) as u32,
+        most_steps: 15 + 6 * tasks as u32 + random.below(40) as u32,
+        children: *random.pick(&[&[3, 2, 1][..], &[3, 2, 1], &[10, 4, 2], &[2, 2, 2, 2, 2, 2, 2, 2]]),
         random,
     };
     let body = generator.root();
@@ -134,6 +135,8 @@ struct Generator {
     length: usize,
     /// When there are as many, blocks end.
     most_steps: u32,
+    /// How many children a task begins with, at most, by its depth.
+    children: &'static [usize],
 }
 
 /// Where in a program a block stands.
@@ -182,11 +185,11 @@ impl Generator {
         let mut steps = Vec::new();
         if is_body && !place.is_cleanup {
             // A program is its tasks: the outer ones begin with children.
-            let children = [3, 2, 1].get(place.depth).map_or(0, |most| self.random.below(most + 1));
-            for _ in 0..children {
+            let most = *self.children.get(place.depth).unwrap_or(&0);
+            for _ in 0..self.random.below(most + 1).max(usize::from(most > 1)) {
                 let kinds = if place.scopes > 0 { &[Kind::Spawn, Kind::SpawnIn][..] } else { &[Kind::Spawn] };
                 let kind = *self.random.pick(kinds);
-                if self.left > 0 {
+                if self.left > 0 && place.depth < DEEPEST {
                     let id = self.next_step;
                     self.next_step += 1;
                     steps.extend(self.act_of(kind, place, &mut Vec::new()).map(|act| Step { id, swallow: true, act }));
@@ -263,15 +266,11 @@ impl Generator {
     /// The plan of a new task.
     fn task(&mut self, place: &Place, is_scoped: bool) -> TaskNo {
         let task = self.plans.len();
-        self.plans.push(Plan::default());
+        self.plans.push(Plan { depth: place.depth + 1, body: Vec::new() });
         self.left -= 1;
         // What is left is for this branch and for others.
-        let (here, elsewhere) = if self.left > 1 {
-            let here = self.random.below(self.left + 1);
-            (here, self.left - here)
-        } else {
-            (self.left, 0)
-        };
+        let here = self.random.below(self.left + 1);
+        let elsewhere = self.left - here;
         self.left = here;
         let mut inside = Place {
             depth: place.depth + 1,
@@ -396,7 +395,7 @@ impl Generator {
             Kind::Spin => {
                 let task = self.plans.len();
                 let step = self.step(Act::AwaitPing);
-                self.plans.push(Plan { body: vec![step] });
+                self.plans.push(Plan { depth: place.depth + 1, body: vec![step] });
                 self.left -= 1;
                 let spawn = self.step(Act::Spawn { task, keep: Keep::Own, daemon: false });
                 before.push(spawn);

@@ -25,6 +25,8 @@ pub struct Program {
 /// The script of one task.
 #[derive(Debug, Default)]
 pub struct Plan {
+    /// The root's is 0.
+    pub depth: usize,
     pub body: Vec<Step>,
 }
 

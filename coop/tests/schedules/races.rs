@@ -158,6 +158,9 @@ pub fn select<'a, X: Arm>(
     if arm != expected {
         cx.wrong(step, format!("arm {arm} won instead of {expected}"));
     }
+    if places.len() > 1 && matches!(fate, Fate::Won(_)) {
+        saw("an arm that loses");
+    }
     match places.iter().find(|(of, _)| *of == arm) {
         Some((_, place)) => redeem(cx, step, won(cx, &fate, *place, taken), prize, &race.body),
         None => Ok(()),

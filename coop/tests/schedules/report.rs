@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io::Write;
 
 thread_local! {
     static SEEN: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
@@ -47,17 +48,15 @@ pub fn say(line: impl FnOnce() -> String) {
 }
 
 pub fn take() -> Vec<String> {
-    TRACE.with_borrow_mut(|trace| trace.take().unwrap_or_default())
+    TRACE.take().unwrap_or_default()
 }
 
 /// The end of the process, at once: tasks are in the middle of things, and nothing that they do from here on means anything.
 #[track_caller]
 pub fn failed(message: String) -> ! {
-    let trace = take();
-    for line in &trace[trace.len().saturating_sub(200)..] {
-        eprintln!("{line}");
-    }
-    eprintln!("{FAILED}{message}\n    (told at {})", std::panic::Location::caller());
+    let (trace, place) = (take(), std::panic::Location::caller());
+    let trace = trace[trace.len().saturating_sub(200)..].join("\n");
+    let _ = writeln!(std::io::stderr(), "{trace}\n{FAILED}{message}\n    (told at {place})");
     // SAFETY: ends the process without running anything else.
     unsafe { libc::_exit(101) }
 }

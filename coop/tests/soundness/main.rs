@@ -14,3 +14,7 @@ mod rule_05_unwinding;
 mod rule_06_panics;
 mod rule_07_stacks;
 mod rule_08_kill;
+mod rule_09_descriptors;
+mod rule_10_shutdown;
+mod rule_12_no_cooperator;
+mod rule_13_frames;

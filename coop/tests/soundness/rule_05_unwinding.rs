@@ -70,7 +70,9 @@ fn every_wait_is_refused_at_once_and_no_other_task_runs() {
             assert!(is_unwinding(ours.peek(&mut buffer).unwrap_err()));
             assert!(is_unwinding(ours.send(b"x").unwrap_err()));
             assert!(is_unwinding(listener.accept().map(drop).unwrap_err()));
-            assert!(is_unwinding(UnixStream::connect("\0coop-nowhere").map(drop).unwrap_err()));
+            assert!(is_unwinding(
+                UnixStream::connect("\0coop-nowhere").map(drop).unwrap_err()
+            ));
             assert!(is_unwinding(signal.recv().unwrap_err()));
             let (slept, expired) = coop::deadline(LONG, || coop::sleep(LONG));
             assert!(slept.is_err_and(unwinding) && !expired.is_expired());
@@ -118,7 +120,11 @@ fn an_operation_in_flight_is_drained_in_place_before_any_other_task_runs() {
                 drop(coop::spawn(move || other.say("another task runs")));
                 let _drained_in_place = Defer::new(move || {
                     drop(incoming);
-                    trace.say(format!("drained while panicking: {}, left: {}", panicking(), coop::__private::census().operations));
+                    trace.say(format!(
+                        "drained while panicking: {}, left: {}",
+                        panicking(),
+                        coop::__private::census().operations
+                    ));
                 });
                 panic!("on purpose");
             });
@@ -127,7 +133,10 @@ fn an_operation_in_flight_is_drained_in_place_before_any_other_task_runs() {
         theirs.send_all(b"late").unwrap();
         assert_eq!((buffer, ours.recv(&mut [0; 4]).unwrap()), ([0; 4], 4));
     });
-    assert_eq!(trace.take(), ["drained while panicking: true, left: 0", "another task runs"]);
+    assert_eq!(
+        trace.take(),
+        ["drained while panicking: true, left: 0", "another task runs"]
+    );
 }
 
 #[test]
@@ -139,7 +148,9 @@ fn a_scope_in_such_a_destructor_has_no_children_and_returns() {
             let joined = coop::wait_all(|s| {
                 let mut child = s.spawn(move || drop(dropped));
                 trace.say(format!("finished at once: {}", child.is_finished()));
-                coop::wait_all(|inner| drop(inner.spawn(|| unreachable!("no child of a scope runs while its task unwinds"))));
+                coop::wait_all(|inner| {
+                    drop(inner.spawn(|| unreachable!("no child of a scope runs while its task unwinds")))
+                });
                 child.join()
             });
             assert!(matches!(joined, Err(JoinError::Interrupted(_))));
@@ -169,7 +180,10 @@ fn a_detached_child_of_such_a_destructor_runs_later_and_is_not_unwinding() {
         trace.say("unwound");
         child.unwrap().join().unwrap();
     });
-    assert_eq!(trace.take(), ["spawned", "unwound", "the child has slept, panicking: false"]);
+    assert_eq!(
+        trace.take(),
+        ["spawned", "unwound", "the child has slept, panicking: false"]
+    );
 }
 
 #[test]

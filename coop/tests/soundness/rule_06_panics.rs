@@ -17,7 +17,9 @@ fn a_joiner_gets_the_payload_and_nobody_else_notices() {
     coop::run(|| {
         let mut healthy = coop::spawn(|| coop::sleep(Duration::from_millis(1)));
         let mut panics = coop::spawn(|| panic_any(17u32));
-        let Err(JoinError::Panicked(payload)) = panics.join() else { panic!("it panicked") };
+        let Err(JoinError::Panicked(payload)) = panics.join() else {
+            panic!("it panicked")
+        };
         assert_eq!(payload.downcast_ref(), Some(&17u32));
         assert!(matches!(panics.join(), Err(JoinError::AlreadyJoined)));
         assert_eq!(healthy.join().unwrap(), Ok(()));
@@ -43,7 +45,10 @@ fn a_task_that_panics_kills_its_children_and_awaits_them() {
         assert!(matches!(parent.join(), Err(JoinError::Panicked(_))));
         trace.say("joined");
     });
-    assert_eq!(trace.take(), ["the parent unwinds", "the child ends: its parent ended", "joined"]);
+    assert_eq!(
+        trace.take(),
+        ["the parent unwinds", "the child ends: its parent ended", "joined"]
+    );
 }
 
 #[test]
@@ -51,7 +56,12 @@ fn a_scope_passes_the_first_panic_on_when_all_its_children_have_ended() {
     let trace = Trace::default();
     coop::run(|| {
         // In the body, in a child, in both, in two children.
-        for (body, children) in [(Some(1), [None, None]), (None, [Some(2), None]), (Some(3), [Some(4), None]), (None, [Some(5), Some(6)])] {
+        for (body, children) in [
+            (Some(1), [None, None]),
+            (None, [Some(2), None]),
+            (Some(3), [Some(4), None]),
+            (None, [Some(5), Some(6)]),
+        ] {
             let caught = catch_unwind(AssertUnwindSafe(|| {
                 coop::wait_all(|s| {
                     let _locals = trace.at_drop("the body's locals");
@@ -149,7 +159,8 @@ fn a_kill_never_unwinds() {
     coop::run(|| {
         let inner = trace.clone();
         let mut task = coop::spawn(move || {
-            let _guard = Defer::new(|| inner.say(format!("its destructors run, panicking: {}", std::thread::panicking())));
+            let _guard =
+                Defer::new(|| inner.say(format!("its destructors run, panicking: {}", std::thread::panicking())));
             let caught = catch_unwind(|| coop::sleep(LONG).is_err());
             inner.say(format!("its sleep returned an error: {:?}", caught.ok()));
         });
@@ -157,7 +168,13 @@ fn a_kill_never_unwinds() {
         task.kill();
         task.join().unwrap();
     });
-    assert_eq!(trace.take(), ["its sleep returned an error: Some(true)", "its destructors run, panicking: false"]);
+    assert_eq!(
+        trace.take(),
+        [
+            "its sleep returned an error: Some(true)",
+            "its destructors run, panicking: false"
+        ]
+    );
 }
 
 #[test]
@@ -174,7 +191,9 @@ fn a_hundred_tasks_that_panic_in_turn_leave_nothing_behind() {
                 })
                 .collect();
             for (number, task) in tasks.iter_mut().enumerate() {
-                let Err(JoinError::Panicked(payload)) = task.join() else { panic!("it panicked") };
+                let Err(JoinError::Panicked(payload)) = task.join() else {
+                    panic!("it panicked")
+                };
                 assert_eq!(payload.downcast_ref(), Some(&(round * 10 + number as u32)));
             }
         }

@@ -27,12 +27,16 @@ type Body = fn(&World) -> Result<(), Killed>;
 /// A wait in each way there is. Each would last for ever, and gives `Err` only when it was killed.
 fn waits() -> Vec<(&'static str, Body)> {
     fn killed<T>(result: std::io::Result<T>) -> Result<(), Killed> {
-        result.map(drop).map_err(|error| Killed::of(&error).unwrap_or_else(|| panic!("{error}")))
+        result
+            .map(drop)
+            .map_err(|error| Killed::of(&error).unwrap_or_else(|| panic!("{error}")))
     }
     vec![
         ("sleep", |_| coop::sleep(LONG)),
-        ("yield", |_| loop {
-            coop::yield_now()?;
+        ("yield", |_| {
+            loop {
+                coop::yield_now()?;
+            }
         }),
         ("recv", |w| killed(w.conn.0.recv(&mut [0; 4]))),
         ("recv_exact", |w| match w.conn.0.recv_exact(&mut [0; 4]) {
@@ -57,13 +61,15 @@ fn waits() -> Vec<(&'static str, Body)> {
             Err(coop::chan::ReserveError::Killed(killed)) => Err(killed),
             other => unreachable!("{other:?}"),
         }),
-        ("select", |w| coop::select! {
-            n = op::recv(&w.conn.0, &mut [0; 4]) => unreachable!("{n:?}"),
-            accepted = op::accept(&w.listener) => unreachable!("{accepted:?}"),
-            _ = op::lock(&w.mutex) => (),
-            _ = op::receive(&w.channel.1) => (),
-            _ = op::signal(&w.signal) => (),
-            _ = op::after(LONG) => (),
+        ("select", |w| {
+            coop::select! {
+                n = op::recv(&w.conn.0, &mut [0; 4]) => unreachable!("{n:?}"),
+                accepted = op::accept(&w.listener) => unreachable!("{accepted:?}"),
+                _ = op::lock(&w.mutex) => (),
+                _ = op::receive(&w.channel.1) => (),
+                _ = op::signal(&w.signal) => (),
+                _ = op::after(LONG) => (),
+            }
         }),
         ("join", |_| match coop::spawn(|| coop::sleep(LONG).is_err()).join() {
             Err(JoinError::Interrupted(killed)) => Err(killed),
@@ -73,19 +79,25 @@ fn waits() -> Vec<(&'static str, Body)> {
             Ok((Err(killed), Err(_))) | Err(killed) => Err(killed),
             other => unreachable!("{other:?}"),
         }),
-        ("scope", |_| coop::scope(|s| {
-            let mut child = s.spawn(|| coop::sleep(LONG));
-            coop::wait_all(|inner| drop(inner.spawn(|| coop::sleep(LONG))));
-            coop::shield(LONG, || child.join()).unwrap()
-        })),
+        ("scope", |_| {
+            coop::scope(|s| {
+                s.spawn(|| coop::sleep(LONG));
+                coop::wait_all(|inner| drop(inner.spawn(|| coop::sleep(LONG))));
+                coop::sleep(LONG)
+            })
+        }),
         ("timeout", |_| coop::deadline(LONG, || coop::sleep(LONG)).0),
-        ("Handle", |w| coop::wait_all(|s| {
-            let mut buffer = [0; 4];
-            std::hint::black_box(&mut buffer);
-            let accepting = s.start(op::accept(&w.listener));
-            killed(accepting.wait())
-        })),
-        ("shield", |_| coop::shield(Duration::from_millis(2), || coop::sleep(LONG))),
+        ("Handle", |w| {
+            coop::wait_all(|s| {
+                let mut buffer = [0; 4];
+                std::hint::black_box(&mut buffer);
+                let accepting = s.start(op::accept(&w.listener));
+                killed(accepting.wait())
+            })
+        }),
+        ("shield", |_| {
+            coop::shield(Duration::from_millis(2), || coop::sleep(LONG))
+        }),
         ("nested run", |_| coop::run(|| coop::sleep(LONG))),
     ]
 }
@@ -122,14 +134,18 @@ fn a_task_is_killed_in_every_wait_there_is_and_its_destructors_run() {
                     (0..patience).for_each(|_| coop::sleep(Duration::from_nanos(1)).unwrap());
                     task.kill();
                     task.kill();
-                    task.join().unwrap_or_else(|error| panic!("{name} after {patience}: {error}"));
+                    task.join()
+                        .unwrap_or_else(|error| panic!("{name} after {patience}: {error}"));
                     task.kill();
                     assert_eq!(trace.take(), ["killed", "second", "first"], "{name} after {patience}");
                 }
             }
             drop(world);
             let census = coop::__private::census();
-            assert_eq!((census.tasks, census.operations, census.has_timers, descriptors()), (1, 0, false, before));
+            assert_eq!(
+                (census.tasks, census.operations, census.has_timers, descriptors()),
+                (1, 0, false, before)
+            );
         });
     })
     .succeeded();
@@ -141,27 +157,48 @@ fn what_was_handed_over_before_the_kill_is_the_tasks() {
     coop::run(|| {
         let (door, mutex) = (Coordinator::held(), Mutex::new(0));
         let (tx, rx) = coop::chan::bounded(1);
-        let (ours, theirs) = UnixStream::pair().unwrap();
         coop::wait_all(|s| {
             let guard = mutex.try_lock().unwrap();
             let tasks = [
                 s.spawn(|| trace.say(format!("the door: {}", door.acquire().is_ok()))),
                 s.spawn(|| trace.say(format!("the lock: {}", mutex.lock().is_ok()))),
                 s.spawn(|| trace.say(format!("the message: {:?}", rx.recv()))),
-                s.spawn(|| trace.say(format!("the bytes: {:?}", ours.recv(&mut [0; 8]).ok()))),
             ];
             coop::sleep(Duration::from_millis(1)).unwrap();
             // All in one step of this task: first what they wait for, then the kill.
-            theirs.send_all(b"12345").unwrap();
             door.release();
             drop(guard);
             tx.try_send('m').unwrap();
             tasks.iter().for_each(|task| task.kill());
         });
     });
-    let mut said = trace.take();
-    said.sort();
-    assert_eq!(said, ["the bytes: Some(5)", "the door: true", "the lock: true", "the message: Ok('m')"]);
+    assert_eq!(
+        trace.take(),
+        ["the door: true", "the lock: true", "the message: Ok('m')"]
+    );
+}
+
+#[test]
+fn a_completion_in_the_same_batch_as_the_kill_wins() {
+    let trace = Trace::default();
+    coop::run(|| {
+        let (first, second) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        let (first, second, trace) = (&first, &second, &trace);
+        coop::wait_all(|s| {
+            let victim = s.spawn(|| trace.say(format!("received: {:?}", second.0.recv(&mut [0; 8]).ok())));
+            s.spawn(move || {
+                first.0.recv(&mut [0; 8]).unwrap();
+                assert!(!victim.is_finished());
+                victim.kill();
+                trace.say("killed");
+            });
+            coop::sleep(Duration::from_millis(1)).unwrap();
+            // Both completions are picked up before either task runs.
+            first.1.send_all(b"1").unwrap();
+            second.1.send_all(b"12345").unwrap();
+        });
+    });
+    assert_eq!(trace.take(), ["killed", "received: Some(5)"]);
 }
 
 #[test]
@@ -196,8 +233,15 @@ fn a_task_that_swallows_its_kill_freezes_nobody_and_is_reported_once() {
     .succeeded();
     let reports: Vec<&str> = child.stderr.lines().filter(|line| line.starts_with("coop: ")).collect();
     assert_eq!(reports.len(), 1, "{reports:#?}");
-    assert!(reports[0].starts_with("coop: task #2 'stubborn' was killed (by request at "), "{reports:#?}");
-    assert!(child.stderr.contains("rule_08_kill"), "with its backtrace:\n{}", child.stderr);
+    assert!(
+        reports[0].starts_with("coop: task #2 'stubborn' was killed (by request at "),
+        "{reports:#?}"
+    );
+    assert!(
+        child.stderr.contains("rule_08_kill"),
+        "with its backtrace:\n{}",
+        child.stderr
+    );
 }
 
 #[test]
@@ -206,14 +250,26 @@ fn ten_thousand_tasks_that_receive_are_killed_and_joined_and_their_descriptors_c
         coop::run(|| {
             let before = descriptors();
             // A hundred connections, a hundred descriptors of each: more would need more than the usual limit.
-            let limit = libc::rlimit { rlim_cur: 12_000, rlim_max: 12_000 };
+            let limit = libc::rlimit {
+                rlim_cur: 12_000,
+                rlim_max: 12_000,
+            };
             // SAFETY: the limit is valid.
-            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0, "the hard limit is below 12,000");
-            let pairs: Vec<_> = (0..100).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).collect();
+            assert_eq!(
+                unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) },
+                0,
+                "the hard limit is below 12,000"
+            );
+            let pairs: Vec<_> = (0..100)
+                .map(|_| std::os::unix::net::UnixStream::pair().unwrap())
+                .collect();
             let closed = Rc::new(Cell::new(0));
             let mut tasks: Vec<JoinHandle<bool>> = (0..10_000)
                 .map(|number| {
-                    let (conn, closed) = (UnixStream::from(pairs[number % 100].0.try_clone().unwrap()), closed.clone());
+                    let (conn, closed) = (
+                        UnixStream::from(pairs[number % 100].0.try_clone().unwrap()),
+                        closed.clone(),
+                    );
                     coop::spawn(move || {
                         let _counts = Defer::new(|| closed.set(closed.get() + 1));
                         conn.recv(&mut [0; 64]).is_err_and(|error| Killed::is(&error))
@@ -228,7 +284,10 @@ fn ten_thousand_tasks_that_receive_are_killed_and_joined_and_their_descriptors_c
             drop((tasks, pairs));
             let census = coop::__private::census();
             assert_eq!((closed.get(), descriptors()), (10_000, before));
-            assert_eq!((census.tasks, census.stacks, census.operations, census.strays), (1, 1, 0, 0));
+            assert_eq!(
+                (census.tasks, census.stacks, census.operations, census.strays),
+                (1, 1, 0, 0)
+            );
         });
     })
     .succeeded();
@@ -254,12 +313,16 @@ fn a_kill_reaches_every_depth_of_a_tall_and_a_wide_tree() {
             for _ in 0..1_000 {
                 let ended = wide.clone();
                 drop(coop::spawn(move || {
-                    coop::wait_all(|s| drop(s.spawn(|| coop::timeout(LONG, || -> std::io::Result<()> { Ok(coop::sleep(LONG)?) }))));
+                    coop::wait_all(|s| {
+                        drop(s.spawn(|| coop::timeout(LONG, || -> std::io::Result<()> { Ok(coop::sleep(LONG)?) })))
+                    });
                     ended.set(ended.get() + 1);
                 }));
             }
         });
-        coop::sleep(Duration::from_millis(5)).unwrap();
+        while coop::__private::census().tasks != 2 + 1_000 + 2 * 1_000 {
+            coop::yield_now().unwrap();
+        }
         task.kill();
         task.join().unwrap();
         assert_eq!(ended.get(), 2_000);

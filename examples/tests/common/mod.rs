@@ -4,8 +4,9 @@
 #![allow(dead_code)]
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::fd::AsRawFd,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread::{self, JoinHandle},
@@ -176,6 +177,54 @@ pub fn limit(conn: &TcpStream) {
     conn.set_read_timeout(Some(PATIENCE)).expect("a valid timeout");
     conn.set_write_timeout(Some(PATIENCE)).expect("a valid timeout");
     conn.set_nodelay(true).expect("an ordinary option");
+}
+
+/// Sends `pattern` again and again into `conn`, from which what comes is not read in the end, until not a byte more goes in. `pass` has a server do
+/// something for somebody else, so that it has had its chance to take more. Returns how many bytes went in.
+pub fn stuff(conn: &mut TcpStream, pattern: &[u8], mut pass: impl FnMut()) -> usize {
+    let text = pattern.repeat(8192);
+    conn.set_nonblocking(true).expect("an ordinary option");
+    let (mut sent, mut passes) = (0, 0);
+    while passes < 20 {
+        match conn.write(&text[sent % pattern.len()..]) {
+            Ok(n) => {
+                sent += n;
+                passes = 0;
+                assert!(sent < 1 << 30, "somebody reads it");
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                pass();
+                passes += 1;
+            }
+            Err(error) => panic!("the connection ends: {error}"),
+        }
+    }
+    conn.set_nonblocking(false).expect("an ordinary option");
+    sent
+}
+
+/// Of what was sent into `conn`, the number of bytes that have not arrived at the other end's kernel.
+pub fn under_way(conn: &TcpStream) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: this request writes one int.
+    let result = unsafe { libc::ioctl(conn.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    assert_eq!(result, 0);
+    count.try_into().expect("a number of bytes")
+}
+
+/// Reads to the end, sees that it is `pattern` again and again, and closes. Returns how many bytes came.
+pub fn read_all_of(mut conn: TcpStream, pattern: &[u8]) -> usize {
+    let (mut buf, mut came) = (vec![0; 1 << 16], 0);
+    loop {
+        match conn.read(&mut buf).expect("an end and no error") {
+            0 => return came,
+            n => {
+                let expected = pattern.iter().cycle().skip(came % pattern.len());
+                assert!(buf[..n].iter().eq(expected.take(n)), "something else comes");
+                came += n;
+            }
+        }
+    }
 }
 
 /// Runs a command that ends by itself; gives its exit code, and what it wrote to standard output and error.

@@ -10,10 +10,19 @@ use std::process::Command;
 
 /// Calls the compiler as cargo does for a test of this crate, but for no code.
 fn compile(source: &str, library: &Path) -> String {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/soundness/escapes").join(source);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/soundness/escapes")
+        .join(source);
     let directory = library.parent().expect("the library lies somewhere");
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
-        .args(["--edition=2024", "--emit=metadata", "--error-format=short", "--cap-lints=allow", "--crate-name=escapes", "-L"])
+        .args([
+            "--edition=2024",
+            "--emit=metadata",
+            "--error-format=short",
+            "--cap-lints=allow",
+            "--crate-name=escapes",
+            "-L",
+        ])
         .arg(format!("dependency={}", directory.display()))
         .args(["--extern", &format!("coop={}", library.display()), "--out-dir"])
         .arg(env!("CARGO_TARGET_TMPDIR"))
@@ -29,10 +38,19 @@ fn libraries() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(test.parent().expect("it lies somewhere"))
         .expect("the directory is there")
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libcoop-")))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("libcoop-"))
+        })
         .filter(|path| path.extension().is_some_and(|extension| extension == "rlib"))
         .collect();
-    found.sort_by_key(|path| std::cmp::Reverse(path.metadata().and_then(|data| data.modified()).expect("a file has a time")));
+    found.sort_by_key(|path| {
+        std::cmp::Reverse(
+            path.metadata()
+                .and_then(|data| data.modified())
+                .expect("a file has a time"),
+        )
+    });
     found
 }
 
@@ -52,8 +70,13 @@ fn refusals(messages: &str) -> BTreeSet<String> {
 }
 
 fn expected(source: &str) -> BTreeSet<String> {
-    let marked = source.lines().enumerate().filter_map(|(index, line)| Some((index + 1, line.split_once("//~ ")?.1)));
-    marked.flat_map(|(line, codes)| codes.split(' ').map(move |code| format!("{line} {code}"))).collect()
+    let marked = source
+        .lines()
+        .enumerate()
+        .filter_map(|(index, line)| Some((index + 1, line.split_once("//~ ")?.1)));
+    marked
+        .flat_map(|(line, codes)| codes.split(' ').map(move |code| format!("{line} {code}")))
+        .collect()
 }
 
 #[test]
@@ -61,11 +84,17 @@ fn everything_stays_where_it_belongs() {
     let libraries = libraries();
     let accepted = |library: &&PathBuf| refusals(&compile("accepted.rs", library)).is_empty();
     let Some(library) = libraries.iter().find(accepted) else {
-        panic!("what should compile does not:\n{}", compile("accepted.rs", libraries.first().expect("the library was built")));
+        panic!(
+            "what should compile does not:\n{}",
+            compile("accepted.rs", libraries.first().expect("the library was built"))
+        );
     };
     let messages = compile("refused.rs", library);
     let (expected, refused) = (expected(include_str!("refused.rs")), refusals(&messages));
     let missed: Vec<&String> = expected.difference(&refused).collect();
     let unexpected: Vec<&String> = refused.difference(&expected).collect();
-    assert!(missed.is_empty() && unexpected.is_empty(), "compiled: {missed:?}, otherwise: {unexpected:?}\n{messages}");
+    assert!(
+        missed.is_empty() && unexpected.is_empty(),
+        "compiled: {missed:?}, otherwise: {unexpected:?}\n{messages}"
+    );
 }

@@ -20,15 +20,22 @@ fn a_wait_inside_no_switch_aborts_and_names_the_task_and_both_places() {
     let place = format!("{}:{}", file!(), line!() + 4);
     let child = child!(|| {
         coop::run(|| {
-            let mut task = coop::TaskBuilder::new().name("careless").spawn(|| {
-                coop::no_switch(|| coop::sleep(Duration::from_millis(1)))
-            });
+            let mut task = coop::TaskBuilder::new()
+                .name("careless")
+                .spawn(|| coop::no_switch(|| coop::sleep(Duration::from_millis(1))));
             let _ = task.join();
         });
     });
-    let child = child.died_of(libc::SIGABRT).said("coop: task 'careless' waits (sleep at ").said("inside its `coop::no_switch` at ");
+    let child = child
+        .died_of(libc::SIGABRT)
+        .said("coop: task 'careless' waits (sleep at ")
+        .said("inside its `coop::no_switch` at ");
     let said = child.stderr.matches(&place).count();
-    assert!(said >= 2, "{place} is the place of the region and of the wait:\n{}", child.stderr);
+    assert!(
+        said >= 2,
+        "{place} is the place of the region and of the wait:\n{}",
+        child.stderr
+    );
 }
 
 #[test]
@@ -103,26 +110,63 @@ fn frames_that_are_open_across_a_wait_are_reported_once_with_both_places() {
     .succeeded();
     let reports: Vec<&str> = child.stderr.lines().filter(|line| line.contains(OPEN)).collect();
     let expected = [
-        ("(sleep)", "LocalKey<", "coop::sleep(Duration::from_nanos(1))", "SHARED.with(|shared| {"),
-        ("(yield)", "::get_or_init", "coop::yield_now().unwrap();", "LATE.with(|late|"),
-        ("(yield)", "Once::call", "Once::new().call_once(|| coop", "Once::new().call_once(|| coop"),
-        ("(yield)", "LazyCell<", "LazyCell::force(&LazyCell", "LazyCell::force(&LazyCell"),
-        ("(yield)", "OnceCell<", "OnceCell::new().get_or_init", "OnceCell::new().get_or_init"),
+        (
+            "(sleep)",
+            "LocalKey<",
+            "coop::sleep(Duration::from_nanos(1))",
+            "SHARED.with(|shared| {",
+        ),
+        (
+            "(yield)",
+            "::get_or_init",
+            "coop::yield_now().unwrap();",
+            "LATE.with(|late|",
+        ),
+        (
+            "(yield)",
+            "Once::call",
+            "Once::new().call_once(|| coop",
+            "Once::new().call_once(|| coop",
+        ),
+        (
+            "(yield)",
+            "LazyCell<",
+            "LazyCell::force(&LazyCell",
+            "LazyCell::force(&LazyCell",
+        ),
+        (
+            "(yield)",
+            "OnceCell<",
+            "OnceCell::new().get_or_init",
+            "OnceCell::new().get_or_init",
+        ),
     ];
     assert_eq!(reports.len(), expected.len(), "{reports:#?}");
     for (report, (wait, frame, waited_at, opened_at)) in reports.iter().zip(expected) {
         assert!(report.starts_with("coop: task #2 'careless' waits "), "{report}");
-        assert!(report.contains(wait) && report.contains(frame), "{wait} {frame}: {report}");
+        assert!(
+            report.contains(wait) && report.contains(frame),
+            "{wait} {frame}: {report}"
+        );
         let (waited, opened) = report.split_once(OPEN).unwrap();
-        assert!(waited.contains(&format!("thread_state.rs:{}:", line_of(waited_at))), "{waited_at}: {report}");
-        assert!(opened.contains(&format!("thread_state.rs:{}:", line_of(opened_at))), "{opened_at}: {report}");
+        assert!(
+            waited.contains(&format!("thread_state.rs:{}:", line_of(waited_at))),
+            "{waited_at}: {report}"
+        );
+        assert!(
+            opened.contains(&format!("thread_state.rs:{}:", line_of(opened_at))),
+            "{opened_at}: {report}"
+        );
     }
 }
 
 /// The line of this file on which `text` first stands.
 #[cfg(debug_assertions)]
 fn line_of(text: &str) -> usize {
-    1 + include_str!("thread_state.rs").lines().position(|line| line.contains(text)).expect("it stands somewhere")
+    1 + include_str!("thread_state.rs")
+        .lines()
+        .position(|line| line.contains(text))
+        .expect("it stands somewhere")
 }
 
 #[test]
