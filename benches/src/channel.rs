@@ -25,10 +25,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn sides<const ROOM: usize>() -> Vec<Side> {
-    vec![
-        Side::new("coop", coop_side::<ROOM>),
-        Side::new("tokio, mpsc", tokio_side::<ROOM>),
-    ]
+    vec![Side::new("coop", coop_side::<ROOM>), Side::new("tokio, mpsc", tokio_side::<ROOM>)]
 }
 
 fn summed(time: &Stopwatch, n: u64, sum: u64) -> Vec<f64> {

@@ -83,10 +83,7 @@ pub struct Side {
 impl Side {
     /// `run` does a number of iterations, sees that their results are right, and gives the row's figures.
     pub fn new(name: &'static str, run: impl FnMut(u64) -> Vec<f64> + 'static) -> Self {
-        Side {
-            name,
-            run: Box::new(run),
-        }
+        Side { name, run: Box::new(run) }
     }
 }
 
@@ -113,11 +110,7 @@ pub struct Stopwatch {
 impl Stopwatch {
     pub fn start() -> Self {
         let clock = CpuClock::of_this_thread();
-        Stopwatch {
-            wall: Instant::now(),
-            clock,
-            cpu: clock.now(),
-        }
+        Stopwatch { wall: Instant::now(), clock, cpu: clock.now() }
     }
 
     /// Nanoseconds of CPU time for each of `n`.
@@ -142,18 +135,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub const FULL: Plan = Plan {
-        sample: Duration::from_millis(30),
-        samples: 15,
-        is_quick: false,
-        is_alone: false,
-    };
-    pub const QUICK: Plan = Plan {
-        sample: Duration::from_millis(2),
-        samples: 3,
-        is_quick: true,
-        is_alone: false,
-    };
+    pub const FULL: Plan = Plan { sample: Duration::from_millis(30), samples: 15, is_quick: false, is_alone: false };
+    pub const QUICK: Plan = Plan { sample: Duration::from_millis(2), samples: 3, is_quick: true, is_alone: false };
 }
 
 /// The median of some numbers, and where their middle half lies.
@@ -168,20 +151,12 @@ impl Spread {
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
-        Spread {
-            low: at(1),
-            median: at(2),
-            high: at(3),
-        }
+        Spread { low: at(1), median: at(2), high: at(3) }
     }
 
     /// Half the width of the middle half, in percent of the median.
     pub fn percent(self) -> f64 {
-        if self.median == 0.0 {
-            0.0
-        } else {
-            (self.high - self.low) / 2.0 / self.median * 100.0
-        }
+        if self.median == 0.0 { 0.0 } else { (self.high - self.low) / 2.0 / self.median * 100.0 }
     }
 }
 
@@ -201,13 +176,9 @@ pub fn measure(row: &Row, plan: Plan) -> Vec<Line> {
         sides.truncate(1);
     }
     let (iterations, samples) = match row.amount {
-        Amount::Calibrated => (
-            sides
-                .iter_mut()
-                .map(|side| calibrate(side, plan.sample))
-                .collect::<Vec<_>>(),
-            plan.samples,
-        ),
+        Amount::Calibrated => {
+            (sides.iter_mut().map(|side| calibrate(side, plan.sample)).collect::<Vec<_>>(), plan.samples)
+        }
         Amount::Fixed { quick, .. } if plan.is_quick => (vec![quick; sides.len()], 1),
         Amount::Fixed { full, samples, .. } => (vec![full; sides.len()], samples),
     };
@@ -224,25 +195,13 @@ pub fn measure(row: &Row, plan: Plan) -> Vec<Line> {
     let mut lines = Vec::new();
     for (index, figure) in row.figures.iter().enumerate() {
         let coop = Spread::of(series(0, index).collect());
-        let line = |peer| Line {
-            row: row.name,
-            figure,
-            coop,
-            peer,
-        };
+        let line = |peer| Line { row: row.name, figure, coop, peer };
         if sides.len() == 1 {
             lines.push(line(None));
         }
         for (side, peer) in sides.iter().enumerate().skip(1) {
-            let ratios = series(0, index)
-                .zip(series(side, index))
-                .map(|(ours, theirs)| ours / theirs)
-                .collect();
-            lines.push(line(Some((
-                peer.name,
-                Spread::of(series(side, index).collect()),
-                Spread::of(ratios),
-            ))));
+            let ratios = series(0, index).zip(series(side, index)).map(|(ours, theirs)| ours / theirs).collect();
+            lines.push(line(Some((peer.name, Spread::of(series(side, index).collect()), Spread::of(ratios)))));
         }
     }
     lines

@@ -17,11 +17,7 @@ pub const ROWS: &[Row] = &[Row {
     measures: "10,000 tasks, each waiting in recv on a Unix socket that it owns, are killed (tokio: aborted): from the \
                kill until all are joined and their descriptors closed",
     figures: &[Figure::new("kill to joined", Unit::Nanos).at_most(200e6)],
-    amount: Amount::Fixed {
-        full: 10_000,
-        quick: 1_000,
-        samples: 7,
-    },
+    amount: Amount::Fixed { full: 10_000, quick: 1_000, samples: 7 },
     only_by_name: false,
     sides: || vec![Side::new("coop", coop_side), Side::new("tokio", tokio_side)],
 }];
@@ -41,10 +37,7 @@ impl FarEnds {
     fn connected(n: u64) -> io::Result<(FarEnds, Vec<UnixStream>)> {
         let wanted = n + 100;
         let limit = sys::raise_descriptors(wanted);
-        assert!(
-            limit >= wanted,
-            "{wanted} descriptors are needed, the limit is {limit}: raise it with `ulimit -n`"
-        );
+        assert!(limit >= wanted, "{wanted} descriptors are needed, the limit is {limit}: raise it with `ulimit -n`");
         // A name is free again only when the holder's thread is quite gone, which is later than it can be joined.
         static ROUND: AtomicU32 = AtomicU32::new(0);
         let name = format!("coop-benches-{}-{}", std::process::id(), ROUND.fetch_add(1, Relaxed));
@@ -53,26 +46,19 @@ impl FarEnds {
         let (release, released) = mpsc::channel::<()>();
         let holder = thread::spawn(move || {
             sys::unshare_descriptors()?;
-            let held = (0..n)
-                .map(|_| UnixStream::connect_addr(&address))
-                .collect::<io::Result<Vec<_>>>()?;
+            let held = (0..n).map(|_| UnixStream::connect_addr(&address)).collect::<io::Result<Vec<_>>>()?;
             // Returns when the sender is dropped.
             let _ = released.recv();
             drop(held);
             Ok(())
         });
-        let near = (0..n)
-            .map(|_| listener.accept().map(|(stream, _)| stream))
-            .collect::<io::Result<Vec<_>>>()?;
+        let near = (0..n).map(|_| listener.accept().map(|(stream, _)| stream)).collect::<io::Result<Vec<_>>>()?;
         Ok((FarEnds { release, holder }, near))
     }
 
     fn close(self) {
         drop(self.release);
-        self.holder
-            .join()
-            .expect("the holder does not panic")
-            .expect("all connections were made");
+        self.holder.join().expect("the holder does not panic").expect("all connections were made");
     }
 }
 

@@ -58,12 +58,7 @@ struct Options {
 impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.peekable();
-        let mut options = Options {
-            plan: Plan::FULL,
-            markdown: None,
-            lists: false,
-            wanted: Vec::new(),
-        };
+        let mut options = Options { plan: Plan::FULL, markdown: None, lists: false, wanted: Vec::new() };
         // `cargo bench` passes `--bench`. Without it this is a test run, which wants to know whether, not how fast.
         let (mut is_quick, mut is_bench, mut is_alone, mut samples) = (false, false, false, None);
         while let Some(argument) = arguments.next() {
@@ -111,12 +106,7 @@ fn main() -> ExitCode {
     let rows: Vec<&Row> = ROWS.into_iter().flatten().collect();
     if options.lists {
         for row in rows {
-            println!(
-                "{:<18} {}{}",
-                row.name,
-                row.measures,
-                if row.only_by_name { " (by name only)" } else { "" }
-            );
+            println!("{:<18} {}{}", row.name, row.measures, if row.only_by_name { " (by name only)" } else { "" });
         }
         return ExitCode::SUCCESS;
     }

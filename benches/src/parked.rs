@@ -28,11 +28,7 @@ pub const ROWS: &[Row] = &[
         name: "parked-100k",
         measures: MEASURES,
         figures: FIGURES,
-        amount: Amount::Fixed {
-            full: 100_000,
-            quick: 10_000,
-            samples: 5,
-        },
+        amount: Amount::Fixed { full: 100_000, quick: 10_000, samples: 5 },
         only_by_name: false,
         sides: || {
             vec![
@@ -47,37 +43,18 @@ pub const ROWS: &[Row] = &[
         name: "parked-1m",
         measures: MEASURES,
         figures: FIGURES,
-        amount: Amount::Fixed {
-            full: 1_000_000,
-            quick: 1_000_000,
-            samples: 1,
-        },
+        amount: Amount::Fixed { full: 1_000_000, quick: 1_000_000, samples: 1 },
         only_by_name: true,
-        sides: || {
-            vec![
-                Side::new("coop", |n| in_child("coop", n)),
-                Side::new("tokio", |n| in_child("tokio", n)),
-            ]
-        },
+        sides: || vec![Side::new("coop", |n| in_child("coop", n)), Side::new("tokio", |n| in_child("tokio", n))],
     },
 ];
 
 fn in_child(side: &str, n: u64) -> Vec<f64> {
     let program = std::env::current_exe().expect("this program's own path");
-    let output = Command::new(program)
-        .args([CHILD, side, &n.to_string()])
-        .output()
-        .expect("a child process");
+    let output = Command::new(program).args([CHILD, side, &n.to_string()]).output().expect("a child process");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{side}: {}\n{text}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    text.split_whitespace()
-        .map(|figure| figure.parse().expect("the child prints figures"))
-        .collect()
+    assert!(output.status.success(), "{side}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    text.split_whitespace().map(|figure| figure.parse().expect("the child prints figures")).collect()
 }
 
 /// The child's `main`.
@@ -102,10 +79,7 @@ struct Before {
 
 impl Before {
     fn now() -> Self {
-        Before {
-            memory: Memory::now(),
-            time: Stopwatch::start(),
-        }
+        Before { memory: Memory::now(), time: Stopwatch::start() }
     }
 
     /// The figures of `n` tasks that are parked now.

@@ -4,19 +4,12 @@ use std::future::Future;
 
 /// tokio on one thread, as `#[tokio::main(flavor = "current_thread")]` starts it.
 pub fn tokio_run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("tokio starts")
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts").block_on(future)
 }
 
 /// monoio on io_uring, as `#[monoio::main(driver = "uring")]` starts it.
 pub fn monoio_run<T>(future: impl Future<Output = T>) -> T {
-    monoio::RuntimeBuilder::<monoio::IoUringDriver>::new()
-        .build()
-        .expect("monoio starts")
-        .block_on(future)
+    monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().build().expect("monoio starts").block_on(future)
 }
 
 /// may with one worker, which it keeps for the life of the process: runs `f` as a coroutine.

@@ -23,11 +23,7 @@ pub fn table(lines: &[Line]) -> String {
         let is_new = previous != (row, figure);
         let once = |text: String| if is_new { text } else { String::new() };
         cells.push([
-            if previous.0 == row {
-                String::new()
-            } else {
-                row.to_owned()
-            },
+            if previous.0 == row { String::new() } else { row.to_owned() },
             once(figure.to_owned()),
             once(spread(line.coop)),
             peer,
@@ -41,11 +37,7 @@ pub fn table(lines: &[Line]) -> String {
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let mut text = String::new();
     for (index, row) in cells.iter().enumerate() {
-        let padded: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let padded: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text += &format!("| {} |\n", padded.join(" | "));
         if index == 0 {
             let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();

@@ -12,11 +12,7 @@ pub const ROWS: &[Row] = &[Row {
     measures: "1,000 tasks sleep 100 times each, for 2 to 10 ms: CPU of a sleep, and how late it ended on average. \
                tokio's timers have steps of 1 ms, coop's of 1 ns: fewer wake-ups against less delay",
     figures: &[CPU, Figure::new("late by", Unit::Nanos)],
-    amount: Amount::Fixed {
-        full: 100_000,
-        quick: 10_000,
-        samples: 5,
-    },
+    amount: Amount::Fixed { full: 100_000, quick: 10_000, samples: 5 },
     only_by_name: false,
     sides: || vec![Side::new("coop", coop_side), Side::new("tokio", tokio_side)],
 }];
@@ -26,10 +22,7 @@ struct Durations(u64);
 
 impl Durations {
     fn next(&mut self) -> Duration {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         Duration::from_nanos(2_000_000 + (self.0 >> 33) % 8_000_000)
     }
 }

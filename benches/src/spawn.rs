@@ -29,9 +29,7 @@ fn coop_side(n: u64) -> Vec<f64> {
     coop::run(|| {
         coop::spawn(|| ()).join().expect("nobody kills");
         let time = Stopwatch::start();
-        let sum = (0..n)
-            .map(|i| coop::spawn(move || i).join().expect("nobody kills"))
-            .sum();
+        let sum = (0..n).map(|i| coop::spawn(move || i).join().expect("nobody kills")).sum();
         summed(&time, n, sum)
     })
 }
@@ -66,9 +64,7 @@ fn may_side(n: u64) -> Vec<f64> {
         let mut sum = 0;
         for i in 0..n {
             // SAFETY: the coroutine uses no thread-local and hardly any stack.
-            sum += unsafe { may::coroutine::spawn(move || i) }
-                .join()
-                .expect("no task panics");
+            sum += unsafe { may::coroutine::spawn(move || i) }.join().expect("no task panics");
         }
         summed(&time, n, sum)
     })

@@ -14,12 +14,7 @@ impl CpuClock {
         let mut clock = 0;
         // SAFETY: the calling thread exists; there is room for one clock id.
         let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
-        assert_eq!(
-            error,
-            0,
-            "pthread_getcpuclockid: {}",
-            io::Error::from_raw_os_error(error)
-        );
+        assert_eq!(error, 0, "pthread_getcpuclockid: {}", io::Error::from_raw_os_error(error));
         CpuClock(clock)
     }
 
@@ -28,12 +23,7 @@ impl CpuClock {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: there is room for one timespec.
         let result = unsafe { libc::clock_gettime(self.0, &mut time) };
-        assert_eq!(
-            result,
-            0,
-            "the thread of a clock has ended: {}",
-            io::Error::last_os_error()
-        );
+        assert_eq!(result, 0, "the thread of a clock has ended: {}", io::Error::last_os_error());
         Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 }
@@ -75,9 +65,7 @@ fn allowed_cores() -> Vec<usize> {
             if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) != 0 {
                 return Vec::new();
             }
-            (0..libc::CPU_SETSIZE as usize)
-                .filter(|core| libc::CPU_ISSET(*core, &set))
-                .collect()
+            (0..libc::CPU_SETSIZE as usize).filter(|core| libc::CPU_ISSET(*core, &set)).collect()
         }
     });
     allowed.clone()
@@ -87,26 +75,17 @@ fn allowed_cores() -> Vec<usize> {
 pub fn raise_descriptors(wanted: u64) -> u64 {
     // SAFETY: the calls read or write one rlimit.
     unsafe {
-        let mut limit = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         if limit.rlim_cur >= wanted {
             return limit.rlim_cur;
         }
         // Raising the hard limit is root's; everybody may go up to it.
-        let raised = libc::rlimit {
-            rlim_cur: wanted,
-            rlim_max: limit.rlim_max.max(wanted),
-        };
+        let raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max.max(wanted) };
         if libc::setrlimit(libc::RLIMIT_NOFILE, &raised) == 0 {
             return wanted;
         }
-        let raised = libc::rlimit {
-            rlim_cur: limit.rlim_max.min(wanted),
-            rlim_max: limit.rlim_max,
-        };
+        let raised = libc::rlimit { rlim_cur: limit.rlim_max.min(wanted), rlim_max: limit.rlim_max };
         libc::setrlimit(libc::RLIMIT_NOFILE, &raised);
         raised.rlim_cur
     }
@@ -142,23 +121,11 @@ impl Memory {
     pub fn now() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
         let field = |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .expect("the kernel has the field");
-            line.trim()
-                .trim_end_matches(" kB")
-                .trim()
-                .parse::<f64>()
-                .expect("a number of KiB")
-                * 1024.0
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel has the field");
+            line.trim().trim_end_matches(" kB").trim().parse::<f64>().expect("a number of KiB") * 1024.0
         };
         let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
-        Memory {
-            resident: field("VmRSS:"),
-            page_tables: field("VmPTE:"),
-            mappings: maps.lines().count() as f64,
-        }
+        Memory { resident: field("VmRSS:"), page_tables: field("VmPTE:"), mappings: maps.lines().count() as f64 }
     }
 }
 
@@ -170,28 +137,17 @@ impl Poller {
         // SAFETY: no preconditions; the descriptor that comes back is nobody else's.
         unsafe {
             let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-            if fd < 0 {
-                Err(io::Error::last_os_error())
-            } else {
-                Ok(Poller(OwnedFd::from_raw_fd(fd)))
-            }
+            if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(Poller(OwnedFd::from_raw_fd(fd))) }
         }
     }
 
     /// From now on says `name` whenever there is something to read from `socket`.
     pub fn watch(&self, socket: &impl AsRawFd, name: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
-            u64: name,
-        };
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: name };
         // SAFETY: both descriptors are open; the event is read during the call.
         let result =
             unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &mut event) };
-        if result < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
-        }
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// The names of those that have something, at least one.

@@ -11,10 +11,7 @@ use std::time::Instant;
 const SIZE: usize = 64;
 /// The servers' buffers: more than a request, as in most servers. A runtime may conclude that nothing is left.
 const ROOM: usize = 4096;
-const FIGURES: &[Figure] = &[
-    Figure::new("server CPU", Unit::Nanos),
-    Figure::new("request", Unit::Nanos),
-];
+const FIGURES: &[Figure] = &[Figure::new("server CPU", Unit::Nanos), Figure::new("request", Unit::Nanos)];
 
 pub const ROWS: &[Row] = &[
     Row {
@@ -80,11 +77,7 @@ fn client(address: SocketAddr, connections: usize, n: u64, server: CpuClock) -> 
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         poller.watch(&stream, index as u64)?;
-        open.push(Connection {
-            stream,
-            request: [0; SIZE],
-            answer: Vec::with_capacity(SIZE),
-        });
+        open.push(Connection { stream, request: [0; SIZE], answer: Vec::with_capacity(SIZE) });
     }
     let warming = (n / 10).max(4 * connections as u64);
     let total = warming + n;

@@ -54,10 +54,7 @@ fn tokio_side(n: u64) -> Vec<f64> {
         let time = Stopwatch::start();
         let answering = tokio::spawn(async move {
             for _ in 0..n {
-                let number: u64 = tokio::time::timeout(LIMIT, questions.recv())
-                    .await
-                    .expect("in time")
-                    .expect("open");
+                let number: u64 = tokio::time::timeout(LIMIT, questions.recv()).await.expect("in time").expect("open");
                 answer.send(number).await.expect("open");
             }
         });

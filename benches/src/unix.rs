@@ -10,13 +10,7 @@ pub const ROWS: &[Row] = &[Row {
     figures: &[CPU],
     amount: Amount::Calibrated,
     only_by_name: false,
-    sides: || {
-        vec![
-            Side::new("coop", coop_side),
-            Side::new("tokio", tokio_side),
-            Side::new("monoio", monoio_side),
-        ]
-    },
+    sides: || vec![Side::new("coop", coop_side), Side::new("tokio", tokio_side), Side::new("monoio", monoio_side)],
 }];
 
 /// Room for what is received: more than comes, as in most programs. A runtime may conclude that nothing is left.

@@ -25,14 +25,12 @@ impl Function {
     /// Parses the item an attribute stands on, or reports that it is no function.
     pub fn parse(attr: Attr, item: TokenStream, diagnostics: &mut Diagnostics) -> Result<Self, Reported> {
         let parser = |input: ParseStream| Function::parse_from(input);
-        parser
-            .parse2(item.clone())
-            .map_err(|error| match syn::parse2::<Item>(item) {
-                Ok(other) if !matches!(other, Item::Fn(_)) => {
-                    diagnostics.report(keyword(&other), messages::not_a_function(attr, kind(&other)))
-                }
-                _ => diagnostics.report_at(error.span(), messages::syntax(&error, messages::SIGNATURE_HELP)),
-            })
+        parser.parse2(item.clone()).map_err(|error| match syn::parse2::<Item>(item) {
+            Ok(other) if !matches!(other, Item::Fn(_)) => {
+                diagnostics.report(keyword(&other), messages::not_a_function(attr, kind(&other)))
+            }
+            _ => diagnostics.report_at(error.span(), messages::syntax(&error, messages::SIGNATURE_HELP)),
+        })
     }
 
     fn parse_from(input: ParseStream) -> syn::Result<Self> {

@@ -18,10 +18,7 @@ impl Display for Message {
 }
 
 fn message(what: impl Into<String>, help: impl Into<String>) -> Message {
-    Message {
-        what: what.into(),
-        help: help.into(),
-    }
+    Message { what: what.into(), help: help.into() }
 }
 
 /// The attribute a message speaks of.
@@ -72,10 +69,7 @@ pub fn async_function(attr: Attr) -> Message {
 }
 
 pub fn const_function(attr: Attr) -> Message {
-    message(
-        format!("{attr} on a `const fn`: it could not wait for anything"),
-        "remove `const`",
-    )
+    message(format!("{attr} on a `const fn`: it could not wait for anything"), "remove `const`")
 }
 
 pub fn extern_function(attr: Attr) -> Message {
@@ -93,10 +87,7 @@ pub fn unsafe_function(attr: Attr) -> Message {
 }
 
 pub fn variadic_function(attr: Attr) -> Message {
-    message(
-        format!("{attr} on a function with variable arguments"),
-        "name each argument, or take a slice or `Vec`",
-    )
+    message(format!("{attr} on a function with variable arguments"), "name each argument, or take a slice or `Vec`")
 }
 
 pub fn no_body(attr: Attr) -> Message {
@@ -143,10 +134,7 @@ pub fn takes_no_arguments(attr: Attr) -> Message {
 }
 
 pub fn takes_no_generics(attr: Attr) -> Message {
-    message(
-        format!("the function under {attr} has no generic parameters"),
-        "name the types in the body",
-    )
+    message(format!("the function under {attr} has no generic parameters"), "name the types in the body")
 }
 
 pub fn test_twice() -> Message {
@@ -199,10 +187,7 @@ pub fn repeated_option(name: &str) -> Message {
 }
 
 pub fn ill_typed_option(name: &str, example: &str) -> Message {
-    message(
-        format!("`{name}` does not take this value"),
-        format!("write `{example}`"),
-    )
+    message(format!("`{name}` does not take this value"), format!("write `{example}`"))
 }
 
 pub fn stack_too_small(bytes: u64, minimum: u64) -> Message {
@@ -211,43 +196,27 @@ pub fn stack_too_small(bytes: u64, minimum: u64) -> Message {
             "a stack of {bytes} bytes is below the minimum of {}k: a panic alone needs most of that",
             minimum / 1024
         ),
-        format!(
-            "write `stack = \"{}k\"` or more, or leave it out for the default of 256k",
-            minimum / 1024
-        ),
+        format!("write `stack = \"{}k\"` or more, or leave it out for the default of 256k", minimum / 1024),
     )
 }
 
 pub fn empty_name() -> Message {
-    message(
-        "a task's name is empty",
-        "leave `name` out: the function's name is the default",
-    )
+    message("a task's name is empty", "leave `name` out: the function's name is the default")
 }
 
 pub fn unknown_lint(name: &str, near: Option<&str>) -> Message {
-    let help = if near.is_some() {
-        "did you mean `blocking`?"
-    } else {
-        "the only lint is `blocking`"
-    };
+    let help = if near.is_some() { "did you mean `blocking`?" } else { "the only lint is `blocking`" };
     message(format!("there is no lint `{name}`"), help)
 }
 
 pub fn lint_levels(name: &str) -> Message {
-    message(
-        format!("two levels are given for the lint `{name}`"),
-        "keep one of `allow`, `warn`, `deny`",
-    )
+    message(format!("two levels are given for the lint `{name}`"), "keep one of `allow`, `warn`, `deny`")
 }
 
 // ---- select!
 
 pub fn select_without_arms() -> Message {
-    message(
-        "`select!` has nothing to wait for",
-        "give it an arm: `pattern = operation => body`",
-    )
+    message("`select!` has nothing to wait for", "give it an arm: `pattern = operation => body`")
 }
 
 pub fn missing_operation() -> Message {
@@ -262,10 +231,7 @@ pub fn missing_equals() -> Message {
 }
 
 pub fn guard_before_operation() -> Message {
-    message(
-        "the guard stands before the operation",
-        "write `pattern = operation if condition => body`",
-    )
+    message("the guard stands before the operation", "write `pattern = operation if condition => body`")
 }
 
 pub fn missing_arrow() -> Message {
@@ -273,10 +239,7 @@ pub fn missing_arrow() -> Message {
 }
 
 pub fn missing_keyword_arrow(keyword: &str) -> Message {
-    message(
-        format!("`=>` is missing after `{keyword}`"),
-        format!("write `{keyword} => body`"),
-    )
+    message(format!("`=>` is missing after `{keyword}`"), format!("write `{keyword} => body`"))
 }
 
 pub fn missing_body() -> Message {
@@ -284,17 +247,11 @@ pub fn missing_body() -> Message {
 }
 
 pub fn missing_comma() -> Message {
-    message(
-        "`,` is missing between two arms",
-        "put a comma after the body, or braces around it",
-    )
+    message("`,` is missing between two arms", "put a comma after the body, or braces around it")
 }
 
 pub fn killed_without_pattern() -> Message {
-    message(
-        "`killed` does not say what to call the cause",
-        "write `killed(cause) => body`, or `killed(_) => body`",
-    )
+    message("`killed` does not say what to call the cause", "write `killed(cause) => body`, or `killed(_) => body`")
 }
 
 pub fn refutable_killed() -> Message {
@@ -309,10 +266,7 @@ pub fn late_biased() -> Message {
 }
 
 pub fn attribute_on_arm() -> Message {
-    message(
-        "an arm takes no attributes",
-        "use a guard, `if cfg!(…)`, or write two `select!` under `#[cfg]`",
-    )
+    message("an arm takes no attributes", "use a guard, `if cfg!(…)`, or write two `select!` under `#[cfg]`")
 }
 
 pub fn repeated_clause(keyword: &str) -> Message {
@@ -320,10 +274,7 @@ pub fn repeated_clause(keyword: &str) -> Message {
 }
 
 pub fn arm_after_default() -> Message {
-    message(
-        "an arm after `default`",
-        "move `default` to the end: it is tried when no arm is ready",
-    )
+    message("an arm after `default`", "move `default` to the end: it is tried when no arm is ready")
 }
 
 pub fn refutable_without_else() -> Message {
@@ -345,10 +296,7 @@ pub fn own_else_on_irrefutable() -> Message {
 }
 
 pub fn too_many_arms(limit: usize) -> Message {
-    message(
-        format!("`select!` takes at most {limit} arms"),
-        "spawn tasks that send to one channel, and select on that",
-    )
+    message(format!("`select!` takes at most {limit} arms"), "spawn tasks that send to one channel, and select on that")
 }
 
 pub fn let_in_guard() -> Message {
@@ -375,10 +323,7 @@ pub fn shared_buffer(place: &str) -> Message {
 // ---- coordinate!
 
 pub fn coordinate_nothing() -> Message {
-    message(
-        "`coordinate!` has nothing to wait for",
-        "give it Coordinators: `coordinate!(&a, &b)`",
-    )
+    message("`coordinate!` has nothing to wait for", "give it Coordinators: `coordinate!(&a, &b)`")
 }
 
 pub fn timeout_twice() -> Message {
@@ -397,17 +342,11 @@ pub fn timeout_not_a_duration(literal: &str) -> Message {
 }
 
 pub fn not_a_coordinator() -> Message {
-    message(
-        "this is not a reference to a Coordinator",
-        "write `coordinate!(&a, &b)`",
-    )
+    message("this is not a reference to a Coordinator", "write `coordinate!(&a, &b)`")
 }
 
 pub fn unknown_coordinate_option(name: &str) -> Message {
-    message(
-        format!("`coordinate!` has no option `{name}`"),
-        "the only option is `timeout = duration`",
-    )
+    message(format!("`coordinate!` has no option `{name}`"), "the only option is `timeout = duration`")
 }
 
 pub fn await_in_operand(macro_name: &str) -> Message {
@@ -420,10 +359,7 @@ pub fn await_in_operand(macro_name: &str) -> Message {
 // ---- join!
 
 pub fn join_nothing() -> Message {
-    message(
-        "`join!` has nothing to run",
-        "give it expressions: `let (a, b) = coop::join!(first(), second())?;`",
-    )
+    message("`join!` has nothing to run", "give it expressions: `let (a, b) = coop::join!(first(), second())?;`")
 }
 
 pub fn too_many_operands(limit: usize) -> Message {
@@ -443,10 +379,7 @@ pub fn entry_not_a_struct(kind: &str) -> Message {
 }
 
 pub fn packed_entry() -> Message {
-    message(
-        "the link of a packed struct cannot be referred to",
-        "remove `packed` from `#[repr(…)]`",
-    )
+    message("the link of a packed struct cannot be referred to", "remove `packed` from `#[repr(…)]`")
 }
 
 pub fn no_field_marked(has_link: bool) -> Message {
@@ -470,10 +403,7 @@ pub fn field_marked_twice() -> Message {
 }
 
 pub fn embedded_is_a_word() -> Message {
-    message(
-        "`#[embedded]` takes no value",
-        "write `#[embedded]`, or `#[embedded(crate = path::to::coop)]`",
-    )
+    message("`#[embedded]` takes no value", "write `#[embedded]`, or `#[embedded(crate = path::to::coop)]`")
 }
 
 /// `a`, `b` and `c`.

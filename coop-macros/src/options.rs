@@ -184,12 +184,8 @@ mod tests {
     #[test]
     fn every_mistake_is_reported() {
         let mut diagnostics = Diagnostics::default();
-        let given = parse(
-            Attr::Task,
-            quote!(stak = 1, name = "a", name = "b", 7),
-            &["name", "stack"],
-            &mut diagnostics,
-        );
+        let given =
+            parse(Attr::Task, quote!(stak = 1, name = "a", name = "b", 7), &["name", "stack"], &mut diagnostics);
         assert_eq!(given.len(), 1);
         assert_eq!(diagnostics.texts().len(), 3);
     }

@@ -23,11 +23,7 @@ pub fn assert_items(name: &str, expansion: TokenStream) {
         fs::write(&path, &text).unwrap();
     }
     let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        golden == text,
-        "{} differs; run with UPDATE=1 to accept:\n{text}",
-        path.display()
-    );
+    assert!(golden == text, "{} differs; run with UPDATE=1 to accept:\n{text}", path.display());
 }
 
 /// Compares an expression with its golden file.
@@ -37,10 +33,7 @@ pub fn assert_expression(name: &str, expansion: TokenStream) {
 
 /// The messages in an expansion, in order, each without its help.
 pub fn mistakes(expansion: &TokenStream) -> Vec<String> {
-    messages(expansion)
-        .into_iter()
-        .map(|text| text.lines().next().unwrap_or_default().to_owned())
-        .collect()
+    messages(expansion).into_iter().map(|text| text.lines().next().unwrap_or_default().to_owned()).collect()
 }
 
 /// The messages in an expansion, in order.

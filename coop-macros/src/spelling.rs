@@ -21,9 +21,8 @@ fn distance(a: &str, b: &str) -> usize {
                 i + j
             } else {
                 let same = a[i - 1] == b[j - 1];
-                let mut best = (table[i - 1][j] + 1)
-                    .min(table[i][j - 1] + 1)
-                    .min(table[i - 1][j - 1] + usize::from(!same));
+                let mut best =
+                    (table[i - 1][j] + 1).min(table[i][j - 1] + 1).min(table[i - 1][j - 1] + usize::from(!same));
                 if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                     best = best.min(table[i - 2][j - 2] + 1);
                 }

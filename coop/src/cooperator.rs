@@ -8,8 +8,8 @@ use crate::stack::Pool;
 use crate::timers::Timers;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::sync::Arc;
 use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to do with the panic of a task that nobody joined.
@@ -158,7 +158,8 @@ impl Cooperator {
     #[inline]
     pub(crate) unsafe fn submit(&self, sqe: Sqe, completion: &dyn Completion) -> u64 {
         // SAFETY: the caller's promise; the lifetime of the borrow is covered by it.
-        let user_data = unsafe { self.slots.insert(std::mem::transmute::<&dyn Completion, *const dyn Completion>(completion)) };
+        let user_data =
+            unsafe { self.slots.insert(std::mem::transmute::<&dyn Completion, *const dyn Completion>(completion)) };
         self.ring.push(sqe.with_user_data(user_data));
         self.scheduler.hasten(SUBMIT_WITHIN);
         user_data
@@ -298,7 +299,9 @@ const SUBMIT_WITHIN: u32 = 16;
 /// What is wrong with a call that finds no Cooperator, and what to do.
 pub(crate) fn no_cooperator_text() -> &'static str {
     match Scheduler::is_in_forked_child() {
-        false => "this thread runs no Cooperator: call this inside `coop::run(|| …)` or a function marked `#[coop::main]`",
+        false => {
+            "this thread runs no Cooperator: call this inside `coop::run(|| …)` or a function marked `#[coop::main]`"
+        }
         true => "this process was forked by a task, and tasks go on in the parent only: call `exec` or `_exit` here",
     }
 }

@@ -14,7 +14,9 @@ pub(crate) enum State {
     Ready,
     Running,
     /// Switched out until something wakes it. `killable`: a kill does, too.
-    Parked { killable: bool },
+    Parked {
+        killable: bool,
+    },
     /// It will never run again.
     Ended,
 }

@@ -528,7 +528,10 @@ impl<E: EmbeddedEntry> EmbeddedList<E> {
             // itself, also when `f` panics, and holds the walk's place whatever `f` unlinks.
             unsafe {
                 let after = self.list.after(next);
-                RawLink::link_before((&raw const cursor.0).cast(), if after.is_null() { &self.list.head } else { after });
+                RawLink::link_before(
+                    (&raw const cursor.0).cast(),
+                    if after.is_null() { &self.list.head } else { after },
+                );
                 if !(*node).is_cursor {
                     look(node, &mut f);
                 }
@@ -606,7 +609,8 @@ mod tests {
     fn a_walk_survives_whatever_its_closure_does_to_the_others() {
         let list = pin!(EmbeddedList::new());
         let list = list.as_ref();
-        let entries: RefCell<Vec<Option<Boxed>>> = RefCell::new((0..6).map(|v| Some(Box::pin(Entry::new(v)))).collect());
+        let entries: RefCell<Vec<Option<Boxed>>> =
+            RefCell::new((0..6).map(|v| Some(Box::pin(Entry::new(v)))).collect());
         entries.borrow().iter().flatten().for_each(|entry| list.push_back(entry.as_ref()));
         let mut seen = Vec::new();
         list.for_each(|entry| {

@@ -2,14 +2,13 @@
 
 pub use crate::coordinator::Coordinator;
 pub use crate::error::Killed;
-pub use crate::handle::{
-    ArmList, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, arm, select,
-};
+pub use crate::handle::{ArmList, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, arm, select};
 pub use crate::inspect::{Census, census, tasks};
 pub use crate::list::EmbeddedEntry;
 pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, SpareStacks, TestOptions, main, submit, test};
 pub use crate::sync::{Acquired, Coordination, coordinate};
 pub use crate::task::{
-    Description, Join, JoinHandle, Options, Scope, ScopedJoinHandle, join, spawn_described as spawn, spawn_in_scope as spawn_in,
+    Description, Join, JoinHandle, Options, Scope, ScopedJoinHandle, join, spawn_described as spawn,
+    spawn_in_scope as spawn_in,
 };
 pub use coop_macros::{coordinate_impl, join_impl, select_impl};

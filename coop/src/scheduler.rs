@@ -360,7 +360,9 @@ fn forbidden_switch(fiber: &Fiber, why: Forbidden) -> ! {
             eprintln!("coop: task '{task}' waits ({wait}) inside its `coop::no_switch` at {place}\n{trace}");
         }
         Forbidden::Forked => {
-            eprintln!("coop: a wait ({wait}) in a forked child, whose tasks go on in the parent only: `exec` or `_exit`\n{trace}");
+            eprintln!(
+                "coop: a wait ({wait}) in a forked child, whose tasks go on in the parent only: `exec` or `_exit`\n{trace}"
+            );
         }
     }
     abort();

@@ -34,17 +34,11 @@ fn refuse(call: libc::c_long, when: Option<(u32, u32)>, errno: i32) {
         step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
         step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let filter = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the filter and its program are valid for the calls.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(
-            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter),
-            0
-        );
+        assert_eq!(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter), 0);
     }
 }
 
@@ -61,10 +55,7 @@ fn io_uring_that_a_seccomp_filter_forbids_is_an_error_that_says_so() {
             refuse(libc::SYS_io_uring_setup, None, errno);
             let error = start_error();
             assert_eq!(error.os_error().raw_os_error(), Some(errno));
-            assert!(
-                error.cause().contains("a seccomp filter forbids io_uring_setup"),
-                "{error}"
-            );
+            assert!(error.cause().contains("a seccomp filter forbids io_uring_setup"), "{error}");
             assert!(error.cure().contains("seccomp=unconfined"), "{error}");
             let text = error.to_string();
             assert!(text.contains(error.cause()) && text.contains(error.cure()), "{text}");
@@ -85,9 +76,7 @@ fn io_uring_that_a_seccomp_filter_forbids_is_an_error_that_says_so() {
 fn a_program_that_cannot_start_says_why_and_exits_with_1() {
     child!(|| {
         refuse(libc::SYS_io_uring_setup, None, libc::EPERM);
-        coop::__private::main(coop::__private::MainOptions::new(), || {
-            unreachable!("there is no Cooperator")
-        });
+        coop::__private::main(coop::__private::MainOptions::new(), || unreachable!("there is no Cooperator"));
     })
     .exited_with(1)
     .said("cannot start a Cooperator: Operation not permitted")
@@ -109,29 +98,18 @@ fn guards_that_the_kernel_does_not_know_are_replaced_by_protected_pages() {
     // As older kernels, and sandboxes, refuse MADV_GUARD_INSTALL.
     for errno in [libc::EINVAL, libc::ENOSYS, libc::EPERM] {
         child!([("ERRNO", &errno.to_string())], || {
-            refuse(
-                libc::SYS_madvise,
-                Some((2, 102)),
-                std::env::var("ERRNO").unwrap().parse().unwrap(),
-            );
+            refuse(libc::SYS_madvise, Some((2, 102)), std::env::var("ERRNO").unwrap().parse().unwrap());
             let protected = || {
                 let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-                maps.lines()
-                    .filter(|line| line.contains("---p 00000000 00:00 0"))
-                    .count()
+                maps.lines().filter(|line| line.contains("---p 00000000 00:00 0")).count()
             };
             let before = protected();
             for round in 0..3 {
                 coop::run(|| {
-                    let mut tasks: Vec<_> = (0..1_000)
-                        .map(|n| coop::spawn(move || coop::yield_now().map(|()| n)))
-                        .collect();
+                    let mut tasks: Vec<_> =
+                        (0..1_000).map(|n| coop::spawn(move || coop::yield_now().map(|()| n))).collect();
                     coop::yield_now().unwrap();
-                    assert!(
-                        protected() >= before + 1_000,
-                        "{} guards in round {round}",
-                        protected() - before
-                    );
+                    assert!(protected() >= before + 1_000, "{} guards in round {round}", protected() - before);
                     for (n, task) in tasks.iter_mut().enumerate() {
                         assert_eq!(task.join().unwrap(), Ok(n));
                     }
@@ -162,11 +140,7 @@ fn an_overflow_into_a_protected_page_is_reported_like_any_other() {
 fn more_tasks_than_protected_pages_allow_are_refused_and_leave_mappings_to_the_rest_of_the_process() {
     child!(|| {
         refuse(libc::SYS_madvise, Some((2, 102)), libc::EINVAL);
-        let limit: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count")
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
+        let limit: usize = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
         if limit > 200_000 {
             return;
         }
@@ -198,10 +172,7 @@ fn more_tasks_than_protected_pages_allow_are_refused_and_leave_mappings_to_the_r
 // Limits.
 
 fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
-    };
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: the limit is valid.
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
 }
@@ -214,10 +185,7 @@ fn become_somebody(user: u32) {
 
 /// Sets the soft limit of descriptors to what is open now, and returns the old one.
 fn no_more_descriptors() -> libc::rlimit {
-    let mut before = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the limits are valid.
     unsafe {
         assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut before), 0);
@@ -236,10 +204,7 @@ fn set_descriptors(limit: &libc::rlimit) {
 fn a_ring_for_which_no_memory_may_be_locked_is_an_error_that_names_the_limit() {
     for (kib, starts) in [("0", false), ("16", false), ("8192", true)] {
         child!([("KIB", kib), ("STARTS", if starts { "yes" } else { "no" })], || {
-            limit(
-                libc::RLIMIT_MEMLOCK,
-                std::env::var("KIB").unwrap().parse::<u64>().unwrap() * 1024,
-            );
+            limit(libc::RLIMIT_MEMLOCK, std::env::var("KIB").unwrap().parse::<u64>().unwrap() * 1024);
             become_somebody(65_534);
             if std::env::var("STARTS").unwrap() == "yes" {
                 coop::run(ping_pong);
@@ -248,16 +213,8 @@ fn a_ring_for_which_no_memory_may_be_locked_is_an_error_that_names_the_limit() {
             let error = start_error();
             assert_eq!(error.os_error().raw_os_error(), Some(libc::ENOMEM));
             let kib = std::env::var("KIB").unwrap();
-            assert!(
-                error
-                    .cause()
-                    .contains(&format!("RLIMIT_MEMLOCK, which is {kib} KiB here")),
-                "{error}"
-            );
-            assert!(
-                error.cure().contains("ulimit -l") && error.cure().contains("Builder::ring_entries"),
-                "{error}"
-            );
+            assert!(error.cause().contains(&format!("RLIMIT_MEMLOCK, which is {kib} KiB here")), "{error}");
+            assert!(error.cure().contains("ulimit -l") && error.cure().contains("Builder::ring_entries"), "{error}");
         })
         .succeeded();
     }
@@ -310,11 +267,7 @@ fn a_cooperator_without_descriptors_gives_errors_and_goes_on() {
             set_descriptors(&before);
             let accepted = listener.accept().unwrap().0;
             client.send_all(b"kept").unwrap();
-            assert_eq!(
-                accepted.recv(&mut [0; 8]).unwrap(),
-                4,
-                "the connection had stayed in the queue"
-            );
+            assert_eq!(accepted.recv(&mut [0; 8]).unwrap(), 4, "the connection had stayed in the queue");
         });
     })
     .succeeded();
@@ -329,9 +282,7 @@ fn a_process_without_address_space_runs_as_many_tasks_as_fit() {
             let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
             limit(libc::RLIMIT_AS, (kib + 600 * 1024) * 1024);
             // Far more than fits; some address space is left for the allocator by asking for large ones only.
-            let mut tasks: Vec<_> = (0..400)
-                .map(|n| TaskBuilder::new().stack(8 << 20).spawn(move || n))
-                .collect();
+            let mut tasks: Vec<_> = (0..400).map(|n| TaskBuilder::new().stack(8 << 20).spawn(move || n)).collect();
             let (mut ran, mut refused) = (0, 0);
             for (n, task) in tasks.iter_mut().enumerate() {
                 match task.join() {
@@ -340,10 +291,7 @@ fn a_process_without_address_space_runs_as_many_tasks_as_fit() {
                     Err(error) => panic!("{error}"),
                 }
             }
-            assert!(
-                ran > 0 && refused > 0 && ran + refused == 400,
-                "{ran} ran, {refused} were refused"
-            );
+            assert!(ran > 0 && refused > 0 && ran + refused == 400, "{ran} ran, {refused} were refused");
             assert_eq!(coop::spawn(|| 5).join().unwrap(), 5, "small ones still fit");
         });
     })
@@ -396,14 +344,8 @@ fn a_storm_of_signals_that_interrupt_every_call_loses_nothing() {
                     let mut action: libc::sigaction = std::mem::zeroed();
                     action.sa_sigaction = count as *const () as usize;
                     assert_eq!(libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()), 0);
-                    let every = libc::timeval {
-                        tv_sec: 0,
-                        tv_usec: 1_000,
-                    };
-                    let timer = libc::itimerval {
-                        it_interval: every,
-                        it_value: every,
-                    };
+                    let every = libc::timeval { tv_sec: 0, tv_usec: 1_000 };
+                    let timer = libc::itimerval { it_interval: every, it_value: every };
                     assert_eq!(libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()), 0);
                 }
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -597,10 +539,7 @@ fn in_a_forked_child_io_fails_with_an_error_and_the_parent_is_unharmed() {
                     let status = fork(|| {
                         let refused = |result: io::Result<usize>| {
                             let error = result.unwrap_err();
-                            assert_eq!(
-                                (error.kind(), error.to_string().as_str()),
-                                (ErrorKind::Unsupported, FORKED)
-                            );
+                            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Unsupported, FORKED));
                         };
                         refused(ours.recv(&mut [0; 1]));
                         refused(theirs.send(b"from the child"));
@@ -616,11 +555,7 @@ fn in_a_forked_child_io_fails_with_an_error_and_the_parent_is_unharmed() {
                     coop::sleep(Duration::from_micros(100)).unwrap();
                 }
                 theirs.send_all(b"parent").unwrap();
-                assert_eq!(
-                    incoming.wait().unwrap().bytes(),
-                    b"parent",
-                    "what was in flight stayed the parent's"
-                );
+                assert_eq!(incoming.wait().unwrap().bytes(), b"parent", "what was in flight stayed the parent's");
             });
             busy.set(false);
             other.join().unwrap();
@@ -685,10 +620,7 @@ fn a_forked_child_that_would_switch_aborts_and_says_why() {
             coop::run(ping_pong);
             status
         });
-        assert!(
-            libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGABRT,
-            "{status:#x}"
-        );
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGABRT, "{status:#x}");
     })
     .succeeded()
     .said("in a forked child, whose tasks go on in the parent only: `exec` or `_exit`");
@@ -714,10 +646,7 @@ fn commands_can_be_run_from_tasks() {
                     unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, || Ok(())) };
                 }
                 let output = command.output().unwrap();
-                assert_eq!(
-                    (output.status.code(), output.stdout),
-                    (Some(round), format!("{round}\n").into_bytes())
-                );
+                assert_eq!((output.status.code(), output.stdout), (Some(round), format!("{round}\n").into_bytes()));
                 coop::sleep(Duration::from_micros(100)).unwrap();
             }
             busy.set(false);

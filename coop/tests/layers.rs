@@ -10,26 +10,18 @@ struct Layers(Vec<Vec<String>>);
 impl Layers {
     /// Reads the table under the heading `## Layers`: the modules of a row are the names in its second column.
     fn read(page: &str) -> Self {
-        let (_, section) = page
-            .split_once("\n## Layers\n")
-            .expect("ARCHITECTURE.md has a section `## Layers`");
+        let (_, section) = page.split_once("\n## Layers\n").expect("ARCHITECTURE.md has a section `## Layers`");
         let section = section.split("\n## ").next().unwrap_or(section);
         let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
         let rows: Vec<Vec<String>> = rows.map(|row| names(row.split('|').nth(2).unwrap_or(""))).collect();
-        assert!(
-            rows.iter().all(|row| !row.is_empty()),
-            "every row of the table names a module: {rows:?}"
-        );
+        assert!(rows.iter().all(|row| !row.is_empty()), "every row of the table names a module: {rows:?}");
         Layers(rows)
     }
 
     /// Where a module stands: its row, and its place in the row.
     fn place(&self, module: &str) -> Option<(usize, usize)> {
         let in_row = |row: &Vec<String>| row.iter().position(|name| name == module);
-        self.0
-            .iter()
-            .enumerate()
-            .find_map(|(index, row)| in_row(row).map(|place| (index, place)))
+        self.0.iter().enumerate().find_map(|(index, row)| in_row(row).map(|place| (index, place)))
     }
 
     fn modules(&self) -> impl Iterator<Item = &String> {
@@ -72,11 +64,7 @@ fn imports(code: &str) -> Vec<Import> {
 
 /// The first name of a path, or the first names of a group: `task::Task` gives `task`, `{chan, time::{self, sleep}}` gives `chan`, `time`.
 fn first_names(path: &str) -> Vec<String> {
-    let name = |text: &str| {
-        text.chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect::<String>()
-    };
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let Some(group) = path.strip_prefix('{') else {
         return vec![name(path)];
     };
@@ -94,10 +82,7 @@ fn first_names(path: &str) -> Vec<String> {
         }
     }
     all.push(piece);
-    all.iter()
-        .map(|piece| name(piece.trim()))
-        .filter(|name| !name.is_empty())
-        .collect()
+    all.iter().map(|piece| name(piece.trim())).filter(|name| !name.is_empty()).collect()
 }
 
 /// The code with comments, strings and characters blanked out, line by line as it was.
@@ -166,10 +151,7 @@ fn reexports(lib: &str) -> HashMap<String, String> {
 
 /// Files that `lib.rs` gives another module's name, by `#[path = "file.rs"] pub mod name;`.
 fn renamed(lib: &str) -> HashMap<String, String> {
-    let after_path = lib
-        .split("#[path = \"")
-        .skip(1)
-        .filter_map(|text| text.split_once("\"]"));
+    let after_path = lib.split("#[path = \"").skip(1).filter_map(|text| text.split_once("\"]"));
     after_path
         .filter_map(|(file, rest)| {
             let name = rest.split_once("mod ")?.1.split_once(';')?.0;
@@ -204,10 +186,7 @@ fn files() -> Vec<(PathBuf, String)> {
             } else if path.extension().is_some_and(|extension| extension == "rs") && path != sources().join("lib.rs") {
                 let relative = path.strip_prefix(sources()).unwrap();
                 let first = relative.iter().next().unwrap().to_str().unwrap();
-                let module = renamed
-                    .get(first)
-                    .map_or(first.trim_end_matches(".rs"), String::as_str)
-                    .to_owned();
+                let module = renamed.get(first).map_or(first.trim_end_matches(".rs"), String::as_str).to_owned();
                 files.push((path, module));
             }
         }
@@ -224,11 +203,7 @@ fn every_module_has_its_place_in_the_table_and_every_place_a_module() {
     modules.sort();
     modules.dedup();
     placed.sort();
-    assert_eq!(
-        modules.iter().collect::<Vec<_>>(),
-        placed,
-        "modules of coop/src, and those in ARCHITECTURE.md"
-    );
+    assert_eq!(modules.iter().collect::<Vec<_>>(), placed, "modules of coop/src, and those in ARCHITECTURE.md");
 }
 
 #[test]
@@ -254,15 +229,8 @@ fn no_import_points_up() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "against the table in ARCHITECTURE.md:\n{}",
-        wrong.join("\n")
-    );
-    assert!(
-        looked_at > 150,
-        "only {looked_at} imports were found: does the reader still read?"
-    );
+    assert!(wrong.is_empty(), "against the table in ARCHITECTURE.md:\n{}", wrong.join("\n"));
+    assert!(looked_at > 150, "only {looked_at} imports were found: does the reader still read?");
 }
 
 #[test]
@@ -276,10 +244,7 @@ fn f<'a>(x: &'a crate::task::Task) -> Option<char> {
     ($crate::macros, xcrate::other, '"', '\'', crate::error::panic_message(text)).2
 }
 "#;
-    let seen: Vec<(usize, String)> = imports(code)
-        .into_iter()
-        .map(|import| (import.line, import.name))
-        .collect();
+    let seen: Vec<(usize, String)> = imports(code).into_iter().map(|import| (import.line, import.name)).collect();
     let expected = [(3, "chan"), (3, "time"), (4, "handle"), (5, "task"), (7, "error")];
     assert_eq!(seen, expected.map(|(line, name)| (line, name.to_owned())));
     let lib = "pub use error::{Cause, Killed};\npub use time::sleep;\n#[path = \"y.rs\"]\npub mod x;";

@@ -52,10 +52,7 @@ impl Bytes {
             let mut joined = [0; INLINE];
             joined[..self.len()].copy_from_slice(self);
             joined[self.len()..len].copy_from_slice(more);
-            self.0 = Repr::Inline {
-                len: len as u8,
-                bytes: joined,
-            };
+            self.0 = Repr::Inline { len: len as u8, bytes: joined };
         } else {
             let mut joined = Vec::with_capacity(len + len / 2);
             joined.extend_from_slice(self);
@@ -72,10 +69,7 @@ impl From<&[u8]> for Bytes {
         Self(match bytes.get_mut(..content.len()) {
             Some(place) => {
                 place.copy_from_slice(content);
-                Repr::Inline {
-                    len: content.len() as u8,
-                    bytes,
-                }
+                Repr::Inline { len: content.len() as u8, bytes }
             }
             None => Repr::Fixed(content.into()),
         })
@@ -166,11 +160,7 @@ mod tests {
         let mut bytes = Bytes::from(&[b'x'; 40][..]);
         let before = bytes.as_ptr();
         bytes.assign(&[b'y'; 40]);
-        assert_eq!(
-            (bytes.as_ptr(), &*bytes),
-            (before, &[b'y'; 40][..]),
-            "same length: same allocation"
-        );
+        assert_eq!((bytes.as_ptr(), &*bytes), (before, &[b'y'; 40][..]), "same length: same allocation");
         bytes.assign(b"short");
         assert_eq!(&*bytes, b"short");
         bytes.append(&[b'z'; 60]);

@@ -45,19 +45,12 @@ pub fn stories() -> Vec<Story> {
     for line in include_str!("conformance.txt").lines() {
         let (mark, rest) = line.split_at_checked(2).unwrap_or((line, ""));
         if mark == "= " {
-            stories.push(Story {
-                name: rest,
-                steps: Vec::new(),
-                closed: false,
-            });
+            stories.push(Story { name: rest, steps: Vec::new(), closed: false });
             continue;
         }
         let Some(story) = stories.last_mut() else { continue };
         match (mark, story.steps.last_mut()) {
-            ("> ", _) => story.steps.push(Step {
-                request: unescape(rest),
-                reply: Vec::new(),
-            }),
+            ("> ", _) => story.steps.push(Step { request: unescape(rest), reply: Vec::new() }),
             ("< ", Some(step)) => step.reply = unescape(rest),
             _ if line == "closed" => story.closed = true,
             _ => assert!(line.is_empty(), "not a line of the table: {line}"),
@@ -116,11 +109,7 @@ pub fn replay(address: SocketAddr, delivery: Delivery, wanted: impl Fn(&Story) -
         conn.set_read_timeout(patience).expect("a valid timeout");
         conn.set_write_timeout(patience).expect("a valid timeout");
         conn.set_nodelay(true).expect("an ordinary option");
-        let piece = if delivery == Delivery::ByteByByte {
-            1
-        } else {
-            usize::MAX
-        };
+        let piece = if delivery == Delivery::ByteByByte { 1 } else { usize::MAX };
         exchange(&mut conn, story, piece, b"FLUSHALL\r\n", b"+OK\r\n");
         if delivery == Delivery::Pipelined {
             let sent: Vec<u8> = story.steps.iter().flat_map(|step| step.request.clone()).collect();
@@ -139,11 +128,9 @@ pub fn replay(address: SocketAddr, delivery: Delivery, wanted: impl Fn(&Story) -
         match conn.read_to_end(&mut more) {
             Ok(_) => assert!(more.is_empty(), "{}: then also {}", story.name, more.escape_ascii()),
             // The server closed with requests of ours unread: a reset instead of an end.
-            Err(error) => assert!(
-                story.closed && error.kind() == std::io::ErrorKind::ConnectionReset,
-                "{}: {error}",
-                story.name
-            ),
+            Err(error) => {
+                assert!(story.closed && error.kind() == std::io::ErrorKind::ConnectionReset, "{}: {error}", story.name)
+            }
         }
     }
     requests

@@ -25,7 +25,5 @@ pub fn remove_expired(server: Shared<Outbox>) -> Result<(), Killed> {
 /// The time until the next deadline; no more than a tick, since a client may set an earlier one meanwhile.
 fn until_next(server: &Shared<Outbox>) -> Duration {
     let next = server.borrow().store.next_expiry();
-    next.map_or(TICK, |deadline| {
-        Duration::from_millis(deadline.saturating_sub(now())).min(TICK)
-    })
+    next.map_or(TICK, |deadline| Duration::from_millis(deadline.saturating_sub(now())).min(TICK))
 }

@@ -26,12 +26,7 @@ pub struct Input {
 impl Input {
     /// An empty buffer that will hold at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            bytes: vec![0; INITIAL.min(limit)],
-            start: 0,
-            end: 0,
-            limit,
-        }
+        Self { bytes: vec![0; INITIAL.min(limit)], start: 0, end: 0, limit }
     }
 
     /// What has been received and not consumed.
@@ -98,19 +93,11 @@ mod tests {
         let mut input = Input::new(1 << 20);
         let (mut sent, mut seen) = (0u32, 0u32);
         for _ in 0..5_000 {
-            let batch: Vec<u8> = (0..random.below(900))
-                .flat_map(|i| (sent + i as u32).to_le_bytes())
-                .collect();
+            let batch: Vec<u8> = (0..random.below(900)).flat_map(|i| (sent + i as u32).to_le_bytes()).collect();
             sent += batch.len() as u32 / 4;
             receive(&mut input, &batch);
             let whole = input.data().len() / 4;
-            for word in input
-                .data()
-                .chunks(4)
-                .take(random.below(whole + 1))
-                .map(<[u8]>::to_vec)
-                .collect::<Vec<_>>()
-            {
+            for word in input.data().chunks(4).take(random.below(whole + 1)).map(<[u8]>::to_vec).collect::<Vec<_>>() {
                 assert_eq!(word, seen.to_le_bytes());
                 seen += 1;
                 input.consume(4);

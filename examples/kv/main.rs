@@ -70,9 +70,6 @@ fn run(mut options: Options) -> io::Result<()> {
     });
     // Only here have all connections ended, and the figures stopped moving.
     let stats = &server.borrow().stats;
-    say(format_args!(
-        "kv stops after {} commands of {} clients",
-        stats.commands, stats.connections
-    ));
+    say(format_args!("kv stops after {} commands of {} clients", stats.commands, stats.connections));
     ended
 }

@@ -81,15 +81,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let cases = [
-            ("1", 1),
-            ("7b", 7),
-            ("2k", 2000),
-            ("2kb", 2048),
-            ("3M", 3_000_000),
-            ("3mb", 3 << 20),
-            ("1gB", 1 << 30),
-        ];
+        let cases =
+            [("1", 1), ("7b", 7), ("2k", 2000), ("2kb", 2048), ("3M", 3_000_000), ("3mb", 3 << 20), ("1gB", 1 << 30)];
         for (text, bytes) in cases {
             assert_eq!(size(text), Some(bytes), "{text}");
         }

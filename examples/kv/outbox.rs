@@ -42,15 +42,8 @@ pub struct Inbox {
 pub fn outbox(conn: &Rc<TcpStream>) -> (Outbox, Inbox) {
     let (sender, receiver) = chan::bounded(MESSAGES);
     let waiting = Rc::new(Cell::new(0));
-    let outbox = Outbox {
-        messages: sender,
-        waiting: waiting.clone(),
-        conn: conn.clone(),
-    };
-    let inbox = Inbox {
-        messages: receiver,
-        waiting,
-    };
+    let outbox = Outbox { messages: sender, waiting: waiting.clone(), conn: conn.clone() };
+    let inbox = Inbox { messages: receiver, waiting };
     (outbox, inbox)
 }
 

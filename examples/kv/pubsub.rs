@@ -51,11 +51,7 @@ struct Subscriber<M> {
 impl<M: Mailbox> PubSub<M> {
     /// Nobody, listening to nothing.
     pub fn new() -> Self {
-        Self {
-            channels: HashMap::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { channels: HashMap::new(), slots: Vec::new(), free: Vec::new() }
     }
 
     /// The number of channels that somebody listens to.
@@ -66,30 +62,17 @@ impl<M: Mailbox> PubSub<M> {
     /// Makes a subscriber, who listens to nothing yet.
     pub fn join(&mut self, mailbox: M) -> SubscriberId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                generation: 0,
-                subscriber: None,
-            });
+            self.slots.push(Slot { generation: 0, subscriber: None });
             (self.slots.len() - 1) as u32
         });
         let place = &mut self.slots[slot as usize];
-        place.subscriber = Some(Subscriber {
-            mailbox,
-            channels: BTreeSet::new(),
-        });
-        SubscriberId {
-            slot,
-            generation: place.generation,
-        }
+        place.subscriber = Some(Subscriber { mailbox, channels: BTreeSet::new() });
+        SubscriberId { slot, generation: place.generation }
     }
 
     /// Removes a subscriber from all channels and from the table.
     pub fn leave(&mut self, id: SubscriberId) {
-        let Some(slot) = self
-            .slots
-            .get_mut(id.slot as usize)
-            .filter(|slot| slot.generation == id.generation)
-        else {
+        let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else {
             return;
         };
         let Some(subscriber) = slot.subscriber.take() else {
@@ -126,10 +109,7 @@ impl<M: Mailbox> PubSub<M> {
 
     /// The channels that a subscriber listens to, in ascending order.
     pub fn subscriptions(&self, id: SubscriberId) -> Vec<Bytes> {
-        let slot = self
-            .slots
-            .get(id.slot as usize)
-            .filter(|slot| slot.generation == id.generation);
+        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation);
         let subscriber = slot.and_then(|slot| slot.subscriber.as_ref());
         subscriber.map_or_else(Vec::new, |subscriber| subscriber.channels.iter().cloned().collect())
     }
@@ -140,12 +120,8 @@ impl<M: Mailbox> PubSub<M> {
             return 0;
         };
         let encoded: Rc<[u8]> = encode_message(channel, message).into();
-        let mailboxes = listeners
-            .iter()
-            .filter_map(|id| self.slots[id.slot as usize].subscriber.as_ref());
-        mailboxes
-            .filter(|subscriber| subscriber.mailbox.deliver(&encoded))
-            .count()
+        let mailboxes = listeners.iter().filter_map(|id| self.slots[id.slot as usize].subscriber.as_ref());
+        mailboxes.filter(|subscriber| subscriber.mailbox.deliver(&encoded)).count()
     }
 
     fn subscriber(&mut self, id: SubscriberId) -> Option<&mut Subscriber<M>> {
@@ -266,9 +242,6 @@ mod tests {
         pubsub.subscribe(old, b"b", &mut out);
         pubsub.unsubscribe(old, b"a", &mut out);
         pubsub.leave(old);
-        assert_eq!(
-            (out.len(), pubsub.publish(b"a", b"x"), pubsub.subscriptions(old).len()),
-            (0, 1, 0)
-        );
+        assert_eq!((out.len(), pubsub.publish(b"a", b"x"), pubsub.subscriptions(old).len()), (0, 1, 0));
     }
 }

@@ -105,10 +105,7 @@ impl Args {
     /// The arguments of the request that [`parse`] has just found complete in `received`.
     #[inline]
     pub fn request<'a>(&'a self, received: &'a [u8]) -> Request<'a> {
-        Request {
-            source: if self.inline { &self.unquoted } else { received },
-            spans: &self.spans,
-        }
+        Request { source: if self.inline { &self.unquoted } else { received }, spans: &self.spans }
     }
 
     /// The line that begins at `at`, without its marker and its end, and where the next one begins.
@@ -122,11 +119,7 @@ impl Args {
         let from = self.searched.max(at);
         let Some(found) = buf[from..].iter().position(|&byte| byte == end).map(|i| from + i) else {
             self.searched = buf.len();
-            return Err(if buf.len() - at > MAX_LINE {
-                Parsed::Error(too_long)
-            } else {
-                Parsed::Incomplete
-            });
+            return Err(if buf.len() - at > MAX_LINE { Parsed::Error(too_long) } else { Parsed::Incomplete });
         };
         self.searched = found;
         if found - at > MAX_LINE {
@@ -172,9 +165,7 @@ impl<'a> Request<'a> {
     /// The arguments from `first` on.
     pub fn args(&self, first: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let Self { source, spans } = *self;
-        spans[first.min(spans.len())..]
-            .iter()
-            .map(move |span| &source[span.start..span.end])
+        spans[first.min(spans.len())..].iter().map(move |span| &source[span.start..span.end])
     }
 }
 
@@ -298,10 +289,7 @@ fn split_words(line: &[u8], args: &mut Args) -> Option<()> {
         }
         let start = args.unquoted.len();
         rest = word(rest, &mut args.unquoted)?;
-        args.spans.push(Span {
-            start,
-            end: args.unquoted.len(),
-        });
+        args.spans.push(Span { start, end: args.unquoted.len() });
     }
 }
 
@@ -416,12 +404,7 @@ pub fn ok(out: &mut Vec<u8>) {
 pub fn error(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.push(b'-');
     let line_end = |byte: u8| byte == b'\r' || byte == b'\n';
-    out.extend(
-        parts
-            .iter()
-            .flat_map(|part| part.iter())
-            .map(|&byte| if line_end(byte) { b' ' } else { byte }),
-    );
+    out.extend(parts.iter().flat_map(|part| part.iter()).map(|&byte| if line_end(byte) { b' ' } else { byte }));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -513,14 +496,8 @@ mod tests {
             (b"*1\r\n$4\r\nPING\r\n", &[b"PING"]),
             (b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n", &[b"GET", b""]),
             (b"*2\r\n$4\r\n\r\n\r\n\r\n$1\r\n\0\r\n", &[b"\r\n\r\n", b"\0"]),
-            (
-                &array_of(&words(&[b"SET", &long[..9], &long[..10]])),
-                &[b"SET", &long[..9], &long[..10]],
-            ),
-            (
-                &array_of(&words(&[&long[..99], &long[..100], &long])),
-                &[&long[..99], &long[..100], &long],
-            ),
+            (&array_of(&words(&[b"SET", &long[..9], &long[..10]])), &[b"SET", &long[..9], &long[..10]]),
+            (&array_of(&words(&[&long[..99], &long[..100], &long])), &[&long[..99], &long[..100], &long]),
             (&array_of(&vec![b"a".to_vec(); 12]), &[&b"a"[..]; 12]),
             (&array_of(&vec![b"a".to_vec(); 1234]), &[&b"a"[..]; 1234]),
             (b"*0\r\n", &[]),
@@ -528,10 +505,7 @@ mod tests {
             (b"\r\n", &[]),
             (b"\n", &[]),
             (b"  get\t a \r\n", &[b"get", b"a"]),
-            (
-                b"a\"b c\" 'd \\' e' \"\\x41\\n\\q\\\\\"\n",
-                &[b"ab c", b"d ' e", b"A\nq\\"],
-            ),
+            (b"a\"b c\" 'd \\' e' \"\\x41\\n\\q\\\\\"\n", &[b"ab c", b"d ' e", b"A\nq\\"]),
             (b"a\rb\r\r\n", &[b"a", b"b"]),
             (b"\"\\xZ1\" '\\x41'\n", &[b"xZ1", b"\\x41"]),
         ];
@@ -539,12 +513,7 @@ mod tests {
             let expected = Some(Ok((words(arguments), bytes.len())));
             assert_eq!(whole(bytes), expected, "{}", bytes.escape_ascii());
             let followed = [bytes, &b"*1\r\n$4\r\nPING\r\n"[..]].concat();
-            assert_eq!(
-                whole(&followed),
-                expected,
-                "{}, with more behind it",
-                bytes.escape_ascii()
-            );
+            assert_eq!(whole(&followed), expected, "{}, with more behind it", bytes.escape_ascii());
             for cut in 0..bytes.len() {
                 assert_eq!(whole(&bytes[..cut]), None, "{}, cut at {cut}", bytes.escape_ascii());
                 let split = parse_in(bytes, [cut].into_iter(), &mut Args::default());
@@ -593,11 +562,8 @@ mod tests {
 
     #[test]
     fn lines_too_long_are_refused_however_they_come() {
-        let cases = [
-            ("x", Malformed::InlineTooLong),
-            ("*", Malformed::CountTooLong),
-            ("*1\r\n$", Malformed::LengthTooLong),
-        ];
+        let cases =
+            [("x", Malformed::InlineTooLong), ("*", Malformed::CountTooLong), ("*1\r\n$", Malformed::LengthTooLong)];
         for (begin, malformed) in cases {
             for end in ["", "\r\n"] {
                 let bytes = [begin, &"1".repeat(MAX_LINE + 1), end].concat().into_bytes();
@@ -638,12 +604,7 @@ mod tests {
             while end < stream.len() {
                 end = stream.len().min(end + 1 + random.below(100));
                 while let Parsed::Complete { consumed } = parse(&stream[start..end], &mut args) {
-                    parsed.push(
-                        args.request(&stream[start..end])
-                            .args(0)
-                            .map(<[u8]>::to_vec)
-                            .collect::<Vec<_>>(),
-                    );
+                    parsed.push(args.request(&stream[start..end]).args(0).map(<[u8]>::to_vec).collect::<Vec<_>>());
                     start += consumed;
                 }
             }
@@ -674,11 +635,7 @@ mod tests {
         let mut bytes = b"*2\r\n$3\r\nGET\r\n$1000000\r\n".to_vec();
         assert_eq!(parse(&bytes, &mut args), Parsed::Incomplete);
         let resumed = (args.at, args.length, args.missing);
-        assert_eq!(
-            resumed,
-            (bytes.len(), Some(1_000_000), 1),
-            "the parser stands at the argument itself"
-        );
+        assert_eq!(resumed, (bytes.len(), Some(1_000_000), 1), "the parser stands at the argument itself");
         bytes.resize(bytes.len() + 1_000_001, b'x');
         assert_eq!(parse(&bytes, &mut args), Parsed::Incomplete);
         bytes.push(b'x');
@@ -692,21 +649,7 @@ mod tests {
         for text in cases {
             assert_eq!(integer(text.as_bytes()), text.parse().ok(), "{text}");
         }
-        let not = [
-            "",
-            "-",
-            "+1",
-            "01",
-            "-0",
-            "00",
-            " 1",
-            "1 ",
-            "1.0",
-            "0x1",
-            "9223372036854775808",
-            "1e3",
-            "--1",
-        ];
+        let not = ["", "-", "+1", "01", "-0", "00", " 1", "1 ", "1.0", "0x1", "9223372036854775808", "1e3", "--1"];
         for text in not {
             assert_eq!(integer(text.as_bytes()), None, "{text:?}");
         }

@@ -48,16 +48,8 @@ pub struct Stats {
 impl<M: Mailbox> Server<M> {
     /// An empty server that started at `now`.
     pub fn new(options: Options, now: Millis) -> Shared<M> {
-        let stats = Stats {
-            started: now,
-            ..Stats::default()
-        };
-        Rc::new(RefCell::new(Self {
-            store: Store::new(),
-            pubsub: PubSub::new(),
-            options,
-            stats,
-        }))
+        let stats = Stats { started: now, ..Stats::default() };
+        Rc::new(RefCell::new(Self { store: Store::new(), pubsub: PubSub::new(), options, stats }))
     }
 
     /// The text of `INFO` with the sections that `wanted` picks.
@@ -79,13 +71,7 @@ impl<M: Mailbox> Server<M> {
                     ("uptime_in_days", &(uptime / 86_400)),
                 ],
             ),
-            (
-                "Clients",
-                &[
-                    ("connected_clients", &stats.connected),
-                    ("maxclients", &options.maxclients),
-                ],
-            ),
+            ("Clients", &[("connected_clients", &stats.connected), ("maxclients", &options.maxclients)]),
             (
                 "Stats",
                 &[
@@ -107,12 +93,7 @@ impl<M: Mailbox> Server<M> {
                 let _ = write!(text, "{figure}:{value}\r\n");
             }
             if name == "Keyspace" && store.len() > 0 {
-                let _ = write!(
-                    text,
-                    "db0:keys={},expires={},avg_ttl=0\r\n",
-                    store.len(),
-                    store.expiring()
-                );
+                let _ = write!(text, "db0:keys={},expires={},avg_ttl=0\r\n", store.len(), store.expiring());
             }
         }
         text
@@ -120,12 +101,7 @@ impl<M: Mailbox> Server<M> {
 
     /// The settings that `CONFIG GET` can ask for, under Redis's names.
     pub fn settings(&self) -> [(&'static str, String); 9] {
-        let Options {
-            port,
-            bind,
-            maxclients,
-            max_query_buffer,
-        } = &self.options;
+        let Options { port, bind, maxclients, max_query_buffer } = &self.options;
         [
             ("appendonly", "no".into()),
             ("bind", bind.to_string()),

@@ -74,17 +74,8 @@ impl<M: Mailbox + Clone> Session<M> {
         }
         stats.connected += 1;
         stats.connections += 1;
-        let client = Client {
-            id: stats.connections,
-            name: Bytes::from(&b""[..]),
-            mailbox,
-            subscriber: None,
-        };
-        Some(Self {
-            args: Args::default(),
-            client,
-            server: server.clone(),
-        })
+        let client = Client { id: stats.connections, name: Bytes::from(&b""[..]), mailbox, subscriber: None };
+        Some(Self { args: Args::default(), client, server: server.clone() })
     }
 
     /// Whether messages can come for this client.
@@ -174,9 +165,7 @@ impl<M: Mailbox + Clone> Client<M> {
             }
             Outcome::Ping => self.ping(request, out),
             Outcome::Subscribe => {
-                let id = *self
-                    .subscriber
-                    .get_or_insert_with(|| server.pubsub.join(self.mailbox.clone()));
+                let id = *self.subscriber.get_or_insert_with(|| server.pubsub.join(self.mailbox.clone()));
                 for channel in request.args(1) {
                     server.pubsub.subscribe(id, channel, out);
                 }
@@ -284,10 +273,7 @@ impl<M: Mailbox + Clone> Client<M> {
         if valid {
             self.name = name.into();
         } else {
-            resp::error(
-                out,
-                &[b"ERR Client names cannot contain spaces, newlines or special characters."],
-            );
+            resp::error(out, &[b"ERR Client names cannot contain spaces, newlines or special characters."]);
         }
         valid
     }
@@ -358,12 +344,7 @@ mod tests {
         fn connect(server: &Shared<Letters>) -> Self {
             let mailbox = Letters::default();
             let session = Session::open(server, mailbox.clone()).expect("there is room");
-            Self {
-                session,
-                input: Input::new(1 << 30),
-                mailbox,
-                closed: false,
-            }
+            Self { session, input: Input::new(1 << 30), mailbox, closed: false }
         }
 
         /// What the server answers to `sent`, received in pieces of the lengths that `piece` gives.
@@ -390,10 +371,7 @@ mod tests {
 
         fn ask(&mut self, line: &str) -> String {
             let reply = self.send(format!("{line}\r\n").as_bytes(), || usize::MAX);
-            String::from_utf8_lossy(&reply)
-                .replace("\r\n", " ")
-                .trim_end()
-                .to_owned()
+            String::from_utf8_lossy(&reply).replace("\r\n", " ").trim_end().to_owned()
         }
     }
     /// Plays each story, with what it sends cut into pieces.
@@ -418,12 +396,7 @@ mod tests {
             let mut peer = Peer::connect(&server("kv"));
             for step in &story.steps {
                 let reply = peer.send(&step.request, || usize::MAX);
-                assert_eq!(
-                    reply.escape_ascii().to_string(),
-                    step.reply.escape_ascii().to_string(),
-                    "{}",
-                    story.name
-                );
+                assert_eq!(reply.escape_ascii().to_string(), step.reply.escape_ascii().to_string(), "{}", story.name);
             }
             assert_eq!(peer.closed, story.closed, "{}", story.name);
         }
@@ -460,20 +433,13 @@ mod tests {
         reader.ask("SUBSCRIBE news");
         assert!(reader.session.subscribed());
         assert_eq!(writer.ask("PUBLISH news two"), ":1");
-        assert_eq!(
-            reader.mailbox.take(),
-            b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\ntwo\r\n"
-        );
+        assert_eq!(reader.mailbox.take(), b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\ntwo\r\n");
         reader.ask("UNSUBSCRIBE news");
         assert!(!reader.session.subscribed());
         assert_eq!(writer.ask("PUBLISH news three"), ":0");
         reader.ask("SUBSCRIBE news");
         drop(reader);
-        assert_eq!(
-            writer.ask("PUBLISH news four"),
-            ":0",
-            "a closed connection listens to nothing"
-        );
+        assert_eq!(writer.ask("PUBLISH news four"), ":0", "a closed connection listens to nothing");
     }
 
     #[test]
@@ -486,11 +452,7 @@ mod tests {
         let mut third = Peer::connect(&server);
         assert_eq!(third.ask("CLIENT ID"), ":3");
         let info = third.ask("INFO");
-        for figure in [
-            "connected_clients:2 ",
-            "rejected_connections:1 ",
-            "total_connections_received:3 ",
-        ] {
+        for figure in ["connected_clients:2 ", "rejected_connections:1 ", "total_connections_received:3 "] {
             assert!(info.contains(figure), "{info}");
         }
     }
@@ -532,10 +494,7 @@ mod tests {
         let mut peer = Peer::connect(&server("kv"));
         peer.ask("SET a 1 EX 100");
         peer.ask("SET b 1");
-        assert!(
-            peer.ask("INFO keyspace")
-                .ends_with("# Keyspace db0:keys=2,expires=1,avg_ttl=0")
-        );
+        assert!(peer.ask("INFO keyspace").ends_with("# Keyspace db0:keys=2,expires=1,avg_ttl=0"));
         assert!(peer.ask("INFO server stats").contains("# Server redis_version:7.0.15"));
         for all in ["INFO", "INFO all", "INFO everything", "INFO default"] {
             let text = peer.ask(all);

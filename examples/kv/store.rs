@@ -105,12 +105,7 @@ impl Store {
     /// Sets the value of `key`, whether it is there or not.
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8], lifetime: Lifetime, now: Millis) {
-        let Self {
-            table,
-            hasher,
-            deadlines,
-            ..
-        } = self;
+        let Self { table, hasher, deadlines, .. } = self;
         let same = |record: &Record| *record.key == *key;
         match table.entry(hash(hasher, key), same, |record| hash(hasher, &record.key)) {
             Entry::Occupied(found) => {
@@ -124,11 +119,7 @@ impl Store {
                 record.set_deadline(deadline, deadlines);
             }
             Entry::Vacant(place) => {
-                let mut record = Record {
-                    key: key.into(),
-                    value: value.into(),
-                    deadline: NEVER,
-                };
+                let mut record = Record { key: key.into(), value: value.into(), deadline: NEVER };
                 if let Lifetime::Until(deadline) = lifetime {
                     record.set_deadline(deadline, deadlines);
                 }
@@ -227,9 +218,7 @@ impl Record {
     #[cold]
     fn reindex(&mut self, deadline: Millis, deadlines: &mut BTreeSet<(Millis, Bytes)>) {
         // One copy of the key serves both: the entry taken out is put back in at its new place.
-        let mut entry = deadlines
-            .take(&(self.deadline, self.key.clone()))
-            .unwrap_or_else(|| (NEVER, self.key.clone()));
+        let mut entry = deadlines.take(&(self.deadline, self.key.clone())).unwrap_or_else(|| (NEVER, self.key.clone()));
         if deadline != NEVER {
             entry.0 = deadline;
             deadlines.insert(entry);
@@ -284,19 +273,12 @@ mod tests {
         store.set(b"k", b"w", KEEP, 5);
         assert_eq!(store.deadline(b"k", 5), Some(10));
         store.set(b"k", b"w", Lifetime::Until(20), 5);
-        assert_eq!(
-            (store.deadline(b"k", 5), store.next_expiry(), store.expiring()),
-            (Some(20), Some(20), 1)
-        );
+        assert_eq!((store.deadline(b"k", 5), store.next_expiry(), store.expiring()), (Some(20), Some(20), 1));
         store.set(b"k", b"w", FOREVER, 5);
         assert_eq!((store.deadline(b"k", 5), store.next_expiry()), (Some(NEVER), None));
         store.set(b"k", b"v", Lifetime::Until(10), 5);
         store.set(b"k", b"new", KEEP, 15);
-        assert_eq!(
-            store.deadline(b"k", 15),
-            Some(NEVER),
-            "the key had expired: this is a new one"
-        );
+        assert_eq!(store.deadline(b"k", 15), Some(NEVER), "the key had expired: this is a new one");
     }
 
     #[test]
@@ -313,12 +295,7 @@ mod tests {
     fn what_is_due_is_removed_in_order_and_at_most_so_many() {
         let mut store = Store::new();
         for i in 0..10u64 {
-            store.set(
-                format!("a rather long key, number {i}").as_bytes(),
-                b"v",
-                Lifetime::Until(100 - i),
-                0,
-            );
+            store.set(format!("a rather long key, number {i}").as_bytes(), b"v", Lifetime::Until(100 - i), 0);
         }
         assert_eq!((store.next_expiry(), store.expire_due(90, 100)), (Some(91), 0));
         assert_eq!(store.expire_due(95, 2), 2);
@@ -371,14 +348,8 @@ mod tests {
             if now % 64 == 0 {
                 store.expire_due(now, usize::MAX);
                 assert_eq!(store.len(), model.len());
-                assert_eq!(
-                    store.expiring(),
-                    model.values().filter(|entry| entry.1 != NEVER).count()
-                );
-                assert_eq!(
-                    store.next_expiry(),
-                    model.values().map(|entry| entry.1).filter(|&at| at != NEVER).min()
-                );
+                assert_eq!(store.expiring(), model.values().filter(|entry| entry.1 != NEVER).count());
+                assert_eq!(store.next_expiry(), model.values().map(|entry| entry.1).filter(|&at| at != NEVER).min());
             }
         }
     }

@@ -85,17 +85,9 @@ fn run(options: Options) -> io::Result<()> {
     let listener = TcpListener::bind(options.listen);
     let listener = listener.map_err(while_doing(format!("cannot listen at {}", options.listen)))?;
     let stop = Stop::listen()?;
-    say(format_args!(
-        "proxy listens at {} for {}",
-        listener.local_addr()?,
-        options.upstream
-    ));
+    say(format_args!("proxy listens at {} for {}", listener.local_addr()?, options.upstream));
 
-    let proxy = Proxy {
-        options,
-        upstream: upstream.collect(),
-        statistics: Statistics::default(),
-    };
+    let proxy = Proxy { options, upstream: upstream.collect(), statistics: Statistics::default() };
     let result = coop::scope(|s| {
         stop.accept_until(&listener, |(client, _)| {
             let relay = || relay(client, &proxy);
@@ -111,9 +103,7 @@ fn run(options: Options) -> io::Result<()> {
 
 /// Connects a client with the upstream, until both have closed.
 fn relay(client: TcpStream, proxy: &Proxy) {
-    let Proxy {
-        options, statistics, ..
-    } = proxy;
+    let Proxy { options, statistics, .. } = proxy;
     add(&statistics.connections, 1);
     let connected = coop::timeout(options.connect_timeout, || -> io::Result<_> {
         let upstream = TcpStream::connect(&proxy.upstream[..])?;
@@ -133,10 +123,9 @@ fn relay(client: TcpStream, proxy: &Proxy) {
         }
     };
     let ended = coop::scope(|s| {
-        for (from, to, bytes) in [
-            (&client, &upstream, &statistics.bytes_up),
-            (&upstream, &client, &statistics.bytes_down),
-        ] {
+        for (from, to, bytes) in
+            [(&client, &upstream, &statistics.bytes_up), (&upstream, &client, &statistics.bytes_down)]
+        {
             // The error of one direction kills the other.
             s.try_spawn(move || pump(from, to, bytes, options.grace));
         }
@@ -211,13 +200,7 @@ fn add(counter: &Cell<u64>, more: u64) {
 
 impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            connections,
-            refused,
-            broken,
-            bytes_up,
-            bytes_down,
-        } = self;
+        let Self { connections, refused, broken, bytes_up, bytes_down } = self;
         write!(
             f,
             "proxy stops after {} connections ({} without an upstream, {} broken): {} bytes up, {} bytes down",

@@ -31,16 +31,13 @@ impl Stop {
     /// # Errors
     /// Those of [`signal::listen`].
     pub fn listen() -> io::Result<Self> {
-        Ok(Self {
-            ctrl_c: signal::ctrl_c()?,
-            terminate: signal::terminate()?,
-        })
+        Ok(Self { ctrl_c: signal::ctrl_c()?, terminate: signal::terminate()? })
     }
 
     /// Accepts connections and gives them to `take`, until one of the signals comes. A wait point; kill-checked.
     ///
     /// # Errors
-    /// Those of accept4(2) that do not pass, and [`Killed`](coop::Killed).
+    /// Those of accept4(2) that do not pass, and [`coop::Killed`].
     pub fn accept_until<L: Listener>(self, listener: &L, mut take: impl FnMut(L::Accepted)) -> io::Result<()> {
         let mut is_resting = false;
         let mut was_said = false;
@@ -70,10 +67,7 @@ impl Stop {
 
 /// Whether accepting may work again when others have closed something.
 fn passes(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// Sends all of `bytes`; gives how many were sent, and why not all. When the task is killed meanwhile, the peer still has

@@ -99,10 +99,7 @@ fn over_a_unix_socket_whose_file_is_gone_in_the_end() {
 
     let (code, _, errors) = output(ECHO, &["--unix", &shown]);
     assert_eq!(code, Some(1));
-    assert_eq!(
-        errors,
-        format!("echo: cannot listen at {shown}: Address already in use (os error 98)\n")
-    );
+    assert_eq!(errors, format!("echo: cannot listen at {shown}: Address already in use (os error 98)\n"));
     assert!(path.exists(), "the file is the first server's, and still there");
 
     server.stop();
@@ -118,11 +115,7 @@ fn the_silent_and_the_deaf_are_disconnected() {
     expect_back(&mut silent, b"hello");
     let start = Instant::now();
     assert_eq!(silent.read(&mut [0]).expect("an end and no error"), 0);
-    assert!(
-        start.elapsed() >= Duration::from_millis(250),
-        "after {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() >= Duration::from_millis(250), "after {:?}", start.elapsed());
 
     // Sends without end and reads nothing: the server's send waits, and then the connection ends.
     let mut deaf = server.connect();
@@ -132,10 +125,7 @@ fn the_silent_and_the_deaf_are_disconnected() {
             break error;
         }
     };
-    assert!(
-        matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
-        "{error}"
-    );
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
     server.stop();
 }
 
@@ -154,11 +144,7 @@ fn ctrl_c_loses_nothing_that_had_reached_the_server() {
         // The session waits in a send; behind what it sends, more waits to be received.
         let arrived = sent - common::under_way(&slow);
         server.signal(signal);
-        assert_eq!(
-            other.read(&mut [0]).expect("an end and no error"),
-            0,
-            "the sessions have been told"
-        );
+        assert_eq!(other.read(&mut [0]).expect("an end and no error"), 0, "the sessions have been told");
         let came = common::read_all_of(slow, TEXT);
         assert!(came >= arrived, "{came} of {arrived}");
         let ended = server.wait();
@@ -204,23 +190,11 @@ fn the_command_line_is_explained_and_its_mistakes_are_named() {
         assert!(printed.contains(option), "{printed}");
     }
     let cases: [(&[&str], &str); 6] = [
-        (
-            &["--idle", "0"],
-            "'0' for '--idle <SECONDS>': not a time to wait: it must be more than 0",
-        ),
+        (&["--idle", "0"], "'0' for '--idle <SECONDS>': not a time to wait: it must be more than 0"),
         (&["--idle", "-1"], "unexpected argument '-1'"),
-        (
-            &["--idle", "soon"],
-            "'soon' for '--idle <SECONDS>': not a number of seconds",
-        ),
-        (
-            &["--tcp", "localhost"],
-            "'localhost' for '--tcp <ADDRESS:PORT>': invalid socket address syntax",
-        ),
-        (
-            &["--tcp", "127.0.0.1:0", "--unix", "x"],
-            "'--tcp <ADDRESS:PORT>' cannot be used with '--unix <PATH>'",
-        ),
+        (&["--idle", "soon"], "'soon' for '--idle <SECONDS>': not a number of seconds"),
+        (&["--tcp", "localhost"], "'localhost' for '--tcp <ADDRESS:PORT>': invalid socket address syntax"),
+        (&["--tcp", "127.0.0.1:0", "--unix", "x"], "'--tcp <ADDRESS:PORT>' cannot be used with '--unix <PATH>'"),
         (&["7000"], "unexpected argument '7000'"),
     ];
     for (arguments, reason) in cases {
@@ -230,10 +204,7 @@ fn the_command_line_is_explained_and_its_mistakes_are_named() {
     }
     let (code, _, errors) = output(ECHO, &["--tcp", "192.0.2.1:7000"]);
     assert_eq!(code, Some(1));
-    assert_eq!(
-        errors,
-        "echo: cannot listen at 192.0.2.1:7000: Cannot assign requested address (os error 99)\n"
-    );
+    assert_eq!(errors, "echo: cannot listen at 192.0.2.1:7000: Cannot assign requested address (os error 99)\n");
 }
 
 #[test]
@@ -248,9 +219,5 @@ fn without_a_descriptor_left_clients_wait_until_another_leaves() {
         expect_back(&mut conn, b"hello");
     }
     let ended = server.stop();
-    assert!(
-        ended.errors.starts_with("no connection can be accepted for now: "),
-        "{}",
-        ended.errors
-    );
+    assert!(ended.errors.starts_with("no connection can be accepted for now: "), "{}", ended.errors);
 }

@@ -31,9 +31,7 @@ struct Client {
 
 impl Client {
     fn connect(address: SocketAddr) -> Self {
-        Self {
-            conn: BufReader::new(connect(address)),
-        }
+        Self { conn: BufReader::new(connect(address)) }
     }
 
     fn send(&mut self, line: &str) {
@@ -95,8 +93,7 @@ impl Client {
     fn figure(&mut self, name: &str) -> u64 {
         let info = self.ask("INFO");
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|value| value.trim().parse().ok())
-            .unwrap_or_else(|| panic!("no {name} in {info}"))
+        line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {info}"))
     }
 }
 
@@ -219,21 +216,11 @@ fn messages_too_many_disconnect_as_well_as_messages_too_large() {
         assert_eq!(writer.ask(&publish), ":1");
     }
     let small = "PUBLISH news x\r\n".repeat(5000);
-    writer
-        .conn
-        .get_mut()
-        .write_all(small.as_bytes())
-        .expect("the server reads");
+    writer.conn.get_mut().write_all(small.as_bytes()).expect("the server reads");
     let receivers: Vec<String> = (0..5000).map(|_| writer.reply()).collect();
-    let heard = receivers
-        .iter()
-        .position(|receivers| receivers == ":0")
-        .expect("4096 may wait, and no more");
+    let heard = receivers.iter().position(|receivers| receivers == ":0").expect("4096 may wait, and no more");
     assert!((4096 - 20..=4096).contains(&heard), "{heard}");
-    assert!(
-        receivers[heard..].iter().all(|receivers| receivers == ":0"),
-        "it is gone for good"
-    );
+    assert!(receivers[heard..].iter().all(|receivers| receivers == ":0"), "it is gone for good");
     server.stop();
 }
 
@@ -257,11 +244,7 @@ fn count_up(address: SocketAddr, key: usize, started: &Barrier, under_way: &Send
             match client.try_reply() {
                 Ok(reply) => {
                     counted.last += 1;
-                    assert_eq!(
-                        reply,
-                        format!(":{}", counted.last),
-                        "every answer, in order, until the end"
-                    );
+                    assert_eq!(reply, format!(":{}", counted.last), "every answer, in order, until the end");
                 }
                 Err(error) => {
                     counted.hung = error.kind() == std::io::ErrorKind::WouldBlock;
@@ -313,14 +296,9 @@ fn ctrl_c_in_the_middle_of_the_traffic_of_50_clients_ends_everything_well() {
                 assert!(!counted.hung, "a client hangs");
                 answered += counted.last;
             }
-            assert_eq!(
-                commands, answered,
-                "whatever was done was answered, and what was not was not done"
-            );
+            assert_eq!(commands, answered, "whatever was done was answered, and what was not was not done");
         });
-        let again = TcpStream::connect(address)
-            .map(drop)
-            .expect_err("nobody listens any more");
+        let again = TcpStream::connect(address).map(drop).expect_err("nobody listens any more");
         assert_eq!(again.kind(), std::io::ErrorKind::ConnectionRefused);
     }
 }
@@ -330,10 +308,7 @@ fn one_client_too_many_is_told_so() {
     let server = start(&["--maxclients", "2"]);
     let mut first = Client::connect(server.address());
     let mut second = Client::connect(server.address());
-    assert_eq!(
-        (first.ask("PING"), second.ask("PING")),
-        ("+PONG".into(), "+PONG".into())
-    );
+    assert_eq!((first.ask("PING"), second.ask("PING")), ("+PONG".into(), "+PONG".into()));
     let mut third = Client::connect(server.address());
     assert_eq!(third.reply(), "-ERR max number of clients reached");
     assert!(third.is_at_end());
@@ -363,11 +338,7 @@ fn without_a_descriptor_left_clients_wait_until_another_leaves() {
     let ended = server.stop();
     assert_eq!(ended.printed, ["kv stops after 40 commands of 40 clients"]);
     let said = ended.errors.matches("no connection can be accepted for now: ").count();
-    assert!(
-        (1..=40).contains(&said),
-        "said, but not at each attempt: {}",
-        ended.errors
-    );
+    assert!((1..=40).contains(&said), "said, but not at each attempt: {}", ended.errors);
 }
 
 #[test]
@@ -375,11 +346,7 @@ fn keys_that_nobody_asks_for_are_removed_when_their_time_is_up() {
     let server = start(&[]);
     let mut client = Client::connect(server.address());
     let sets: String = (0..1000).map(|n| format!("SET key{n} v PX 30\r\n")).collect();
-    client
-        .conn
-        .get_mut()
-        .write_all(sets.as_bytes())
-        .expect("the server reads");
+    client.conn.get_mut().write_all(sets.as_bytes()).expect("the server reads");
     for _ in 0..1000 {
         assert_eq!(client.reply(), "+OK");
     }
@@ -439,9 +406,7 @@ fn a_client_that_pipelines_and_reads_nothing_blocks_only_itself() {
     });
     assert!(n >= 20);
     // It is still there, and reads what it is owed, in order.
-    let mut client = Client {
-        conn: BufReader::new(deaf),
-    };
+    let mut client = Client { conn: BufReader::new(deaf) };
     for _ in 0..10_000 {
         assert_eq!(client.reply().len(), "$10000 ".len() + 10_000);
     }
@@ -464,11 +429,7 @@ fn redis_cli_works() {
     assert_eq!(cli(&["INCRBY", "a", "41"]), said("42"));
     assert_eq!(cli(&["-r", "3", "INCR", "n"]), said("1\n2\n3"));
     assert_eq!(cli(&["--no-raw", "GET", "nothing"]), said("(nil)"));
-    assert_eq!(
-        cli(&["-x", "SET", "empty"]),
-        said("OK"),
-        "the value comes from standard input, which is empty"
-    );
+    assert_eq!(cli(&["-x", "SET", "empty"]), said("OK"), "the value comes from standard input, which is empty");
     let (code, text, _) = cli(&["INFO", "server"]);
     assert_eq!((code, text.contains("redis_version:7.0.15")), (Some(0), true), "{text}");
     let (_, text, _) = cli(&["NOSUCHCOMMAND"]);
@@ -497,29 +458,14 @@ fn redis_benchmark_works_with_and_without_pipelining() {
     let port = server.address().port().to_string();
     let mut commands = 0;
     for pipeline in ["1", "16"] {
-        let arguments = [
-            "-p",
-            &port,
-            "-t",
-            "get,set,incr,mset,ping",
-            "-c",
-            "50",
-            "-n",
-            "20000",
-            "-q",
-            "-P",
-            pipeline,
-        ];
+        let arguments = ["-p", &port, "-t", "get,set,incr,mset,ping", "-c", "50", "-n", "20000", "-q", "-P", pipeline];
         let (code, printed, errors) = output("redis-benchmark", &arguments);
         assert_eq!(code, Some(0), "{printed}{errors}");
         for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"] {
             let is_line = |part: &str| part.trim().starts_with(test) && part.contains(" requests per second");
             assert!(printed.split(['\r', '\n']).any(is_line), "{test}: {printed}");
         }
-        assert!(
-            !format!("{printed}{errors}").to_lowercase().contains("err"),
-            "{printed}{errors}"
-        );
+        assert!(!format!("{printed}{errors}").to_lowercase().contains("err"), "{printed}{errors}");
         commands += 6 * 20_000;
     }
     let ended = server.stop();
@@ -545,8 +491,5 @@ fn the_command_line_is_explained_and_its_mistakes_are_named() {
     let address = taken.local_addr().expect("it is bound");
     let (code, printed, errors) = output(KV, &["--port", &address.port().to_string()]);
     assert_eq!((code, printed), (Some(1), String::new()));
-    assert_eq!(
-        errors,
-        format!("kv: cannot listen at {address}: Address already in use (os error 98)\n")
-    );
+    assert_eq!(errors, format!("kv: cannot listen at {address}: Address already in use (os error 98)\n"));
 }

@@ -15,10 +15,7 @@ const ECHO: &str = env!("CARGO_BIN_EXE_echo");
 
 fn start(upstream: SocketAddr, arguments: &[&str]) -> Program {
     let upstream = upstream.to_string();
-    Program::start(
-        PROXY,
-        &[&["--listen", "127.0.0.1:0", "--upstream", &upstream], arguments].concat(),
-    )
+    Program::start(PROXY, &[&["--listen", "127.0.0.1:0", "--upstream", &upstream], arguments].concat())
 }
 
 /// An upstream that the test itself plays.
@@ -76,9 +73,7 @@ fn expect_reset(conn: &mut TcpStream) {
 
 /// FNV-1a, 64 bits.
 fn checksum(sum: u64, bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// Sends so many bytes of noise, then the end; gives their checksum.
@@ -170,9 +165,7 @@ fn a_reset_is_passed_on_as_a_reset() {
     let upstream = Upstream::listen();
     let proxy = start(upstream.address(), &[]);
     let reset = |conn: TcpStream| {
-        socket2::SockRef::from(&conn)
-            .set_linger(Some(Duration::ZERO))
-            .expect("an ordinary option");
+        socket2::SockRef::from(&conn).set_linger(Some(Duration::ZERO)).expect("an ordinary option");
     };
     let (mut client, server) = pair(&proxy, &upstream);
     reset(server);
@@ -286,16 +279,9 @@ fn an_upstream_that_does_not_answer_is_waited_for_so_long_and_no_longer() {
     let start = Instant::now();
     let mut client = proxy.connect();
     expect_reset(&mut client);
-    assert!(
-        start.elapsed() >= Duration::from_millis(300),
-        "after {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() >= Duration::from_millis(300), "after {:?}", start.elapsed());
     let ended = proxy.stop();
-    assert_eq!(
-        ended.errors,
-        "proxy: a client is turned away, the upstream cannot be reached: timed out\n"
-    );
+    assert_eq!(ended.errors, "proxy: a client is turned away, the upstream cannot be reached: timed out\n");
     assert_eq!(
         ended.printed,
         ["proxy stops after 1 connections (1 without an upstream, 0 broken): 0 bytes up, 0 bytes down"]
@@ -328,22 +314,11 @@ fn ctrl_c_delivers_what_had_reached_the_proxy() {
             let down = common::read_all_of(client, TEXT);
             (up.join().expect("the reader does not fail"), down)
         });
-        assert!(
-            up >= arrived_up && down >= arrived_down,
-            "{up} of {arrived_up}, {down} of {arrived_down}"
-        );
+        assert!(up >= arrived_up && down >= arrived_down, "{up} of {arrived_up}, {down} of {arrived_down}");
         let ended = proxy.wait();
         assert_eq!((ended.status.code(), ended.errors.as_str()), (Some(0), ""));
-        assert!(
-            ended.printed[0].contains(" (0 without an upstream, 0 broken): "),
-            "{:?}",
-            ended.printed
-        );
-        assert!(
-            ended.printed[0].ends_with(&format!(" bytes up, {down} bytes down")),
-            "{:?}",
-            ended.printed
-        );
+        assert!(ended.printed[0].contains(" (0 without an upstream, 0 broken): "), "{:?}", ended.printed);
+        assert!(ended.printed[0].ends_with(&format!(" bytes up, {down} bytes down")), "{:?}", ended.printed);
     }
 }
 
@@ -365,11 +340,7 @@ fn ctrl_c_ends_connections_in_every_state() {
     let mut connecting: Vec<_> = (0..6).map(|_| proxy.connect()).collect();
     let ended = proxy.stop();
     assert_eq!(ended.errors, "");
-    assert!(
-        ended.printed[0].starts_with("proxy stops after "),
-        "{:?}",
-        ended.printed
-    );
+    assert!(ended.printed[0].starts_with("proxy stops after "), "{:?}", ended.printed);
     for mut conn in [idle.0, idle.1, half_closed.0, half_closed.1, client, server] {
         expect_end(&mut conn);
     }
@@ -388,31 +359,11 @@ fn the_command_line_is_explained_and_its_mistakes_are_named() {
         assert!(printed.contains(option), "{printed}");
     }
     let cases: [(&[&str], i32, &str); 5] = [
-        (
-            &[],
-            2,
-            "required arguments were not provided:\n  --upstream <HOST:PORT>",
-        ),
-        (
-            &["--upstream", "a:1", "--listen", "7001"],
-            2,
-            "'7001' for '--listen <ADDRESS:PORT>': invalid socket address",
-        ),
-        (
-            &["--upstream", "a:1", "--connect-timeout", "0"],
-            2,
-            "not a time to wait: it must be more than 0",
-        ),
-        (
-            &["--upstream", "127.0.0.1"],
-            1,
-            "proxy: cannot use 127.0.0.1 as upstream: invalid socket address\n",
-        ),
-        (
-            &["--upstream", "127.0.0.1:1", "--listen", "192.0.2.1:1"],
-            1,
-            "proxy: cannot listen at 192.0.2.1:1: ",
-        ),
+        (&[], 2, "required arguments were not provided:\n  --upstream <HOST:PORT>"),
+        (&["--upstream", "a:1", "--listen", "7001"], 2, "'7001' for '--listen <ADDRESS:PORT>': invalid socket address"),
+        (&["--upstream", "a:1", "--connect-timeout", "0"], 2, "not a time to wait: it must be more than 0"),
+        (&["--upstream", "127.0.0.1"], 1, "proxy: cannot use 127.0.0.1 as upstream: invalid socket address\n"),
+        (&["--upstream", "127.0.0.1:1", "--listen", "192.0.2.1:1"], 1, "proxy: cannot listen at 192.0.2.1:1: "),
     ];
     for (arguments, expected, reason) in cases {
         let (code, printed, errors) = output(PROXY, arguments);

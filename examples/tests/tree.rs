@@ -39,14 +39,9 @@ fn backtraces_name_the_functions_in_which_tasks_wait() {
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let (before, _) = printed.split_once("site is killed:").expect("the steps are there");
     let after = |task: &str| {
-        let (_, rest) = before
-            .split_once(task)
-            .unwrap_or_else(|| panic!("no {task} in {before}"));
+        let (_, rest) = before.split_once(task).unwrap_or_else(|| panic!("no {task} in {before}"));
         let lines = rest.lines().skip(1).map(str::trim_start);
-        lines
-            .take_while(|line| line.starts_with('|'))
-            .collect::<Vec<_>>()
-            .join("\n")
+        lines.take_while(|line| line.starts_with('|')).collect::<Vec<_>>().join("\n")
     };
     for (task, function) in [
         ("clock #2", "clock"),
@@ -61,16 +56,10 @@ fn backtraces_name_the_functions_in_which_tasks_wait() {
         // Nothing but functions of this program: neither the runtime's nor std's.
         let places = backtrace.lines().filter(|line| line.contains("| at "));
         assert!(places.clone().count() > 0, "{task}: {backtrace}");
-        assert!(
-            places.clone().all(|place| place.contains("tree/main.rs:")),
-            "{task}: {backtrace}"
-        );
+        assert!(places.clone().all(|place| place.contains("tree/main.rs:")), "{task}: {backtrace}");
     }
-    let without: String = printed
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('|'))
-        .map(|l| l.to_owned() + "\n")
-        .collect();
+    let without: String =
+        printed.lines().filter(|line| !line.trim_start().starts_with('|')).map(|l| l.to_owned() + "\n").collect();
     assert_eq!(plain(&without), include_str!("tree.txt"));
 }
 
@@ -96,14 +85,8 @@ fn ctrl_c_cuts_it_short_and_still_tells_how_everything_ends() {
 fn the_command_line_is_explained_and_its_mistakes_are_named() {
     let (code, printed, _) = output(TREE, &["--help"]);
     assert_eq!(code, Some(0));
-    assert!(
-        printed.contains("--backtraces") && printed.contains("--pace <SECONDS>"),
-        "{printed}"
-    );
+    assert!(printed.contains("--backtraces") && printed.contains("--pace <SECONDS>"), "{printed}");
     let (code, printed, errors) = output(TREE, &["--pace", "slow"]);
     assert_eq!((code, printed), (Some(2), String::new()));
-    assert!(
-        errors.contains("invalid value 'slow' for '--pace <SECONDS>': not a number of seconds"),
-        "{errors}"
-    );
+    assert!(errors.contains("invalid value 'slow' for '--pace <SECONDS>': not a number of seconds"), "{errors}");
 }

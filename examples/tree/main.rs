@@ -55,10 +55,7 @@ fn main() -> ExitCode {
     kinds.retain(|kind| kind.module == module_path!());
     kinds.sort_by_key(|kind| kind.line);
     for kind in kinds {
-        say(format_args!(
-            "  {}: {} spawned, {} killed, {} left",
-            kind.name, kind.spawned, kind.killed, kind.live
-        ));
+        say(format_args!("  {}: {} spawned, {} killed, {} left", kind.name, kind.spawned, kind.killed, kind.live));
     }
     examples::exit("tree", ended)
 }

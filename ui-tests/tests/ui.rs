@@ -13,14 +13,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DIRECTORIES: [&str; 5] = ["task", "select", "coordinate", "scope", "handle"];
+const DIRECTORIES: [&str; 6] = ["task", "select", "coordinate", "scope", "handle", "entry"];
 
 fn cases(directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
-        .collect();
+    let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|e| e == "rs")).collect();
     paths.sort();
     paths
 }

@@ -9,9 +9,7 @@ use crate::diagnostics::Diagnostics;
 /// Writes the wait, or after a mistake something of the same type.
 pub fn expand(parsed: &Coordinate, diagnostics: Diagnostics) -> TokenStream {
     let private = parsed.coop.private();
-    let Coordinate {
-        coordinators, timeout, ..
-    } = parsed;
+    let Coordinate { coordinators, timeout, .. } = parsed;
     if !diagnostics.is_clean() {
         let errors = diagnostics.into_tokens();
         let acquired = match timeout {
@@ -32,11 +30,7 @@ pub fn expand(parsed: &Coordinate, diagnostics: Diagnostics) -> TokenStream {
             quote!(::core::option::Option::Some(__acquired)),
             quote!(::core::result::Result::Ok(::core::option::Option::None)),
         ),
-        None => (
-            quote!(::core::option::Option::None),
-            quote!(__acquired),
-            quote!(::core::unreachable!()),
-        ),
+        None => (quote!(::core::option::Option::None), quote!(__acquired), quote!(::core::unreachable!())),
     };
     // No block around the `match`: a Coordinator reached through a temporary lives as long as the statement it stands in.
     quote! {

@@ -28,15 +28,8 @@ enum Piece {
 pub fn parse(input: TokenStream, diagnostics: &mut Diagnostics) -> Coordinate {
     let mut tokens = input.into_iter();
     let wrapped: TokenStream = tokens.next().into_iter().collect();
-    let coop = Coop::from_wrapper
-        .parse2(wrapped)
-        .unwrap_or_else(|_| Coop::by_default());
-    let mut parsed = Coordinate {
-        coop,
-        coordinators: Vec::new(),
-        timeout: None,
-        incomplete: false,
-    };
+    let coop = Coop::from_wrapper.parse2(wrapped).unwrap_or_else(|_| Coop::by_default());
+    let mut parsed = Coordinate { coop, coordinators: Vec::new(), timeout: None, incomplete: false };
     for piece in split_at_commas(tokens.collect()) {
         match read(piece, diagnostics) {
             Some(Piece::Coordinator(expr)) => parsed.coordinators.push(expr),

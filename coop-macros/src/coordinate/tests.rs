@@ -14,10 +14,7 @@ fn expand_here(input: TokenStream) -> TokenStream {
 #[test]
 fn expansions() {
     assert_expression("coordinate", expand_here(quote!(&a, &self.b,)));
-    assert_expression(
-        "coordinate_timeout",
-        expand_here(quote!(&a, timeout = Duration::from_secs(1))),
-    );
+    assert_expression("coordinate_timeout", expand_here(quote!(&a, timeout = Duration::from_secs(1))));
     assert_expression("coordinate_mistake", expand_here(quote!(&a, timeout = 5)));
 }
 
@@ -40,10 +37,7 @@ fn mistakes_are_reported_together() {
 #[test]
 fn nothing_to_wait_for() {
     assert_eq!(mistakes(&expand(quote!())), ["`coordinate!` has nothing to wait for"]);
-    assert_eq!(
-        mistakes(&expand(quote!(timeout = d))),
-        ["`coordinate!` has nothing to wait for"]
-    );
+    assert_eq!(mistakes(&expand(quote!(timeout = d))), ["`coordinate!` has nothing to wait for"]);
 }
 
 #[test]

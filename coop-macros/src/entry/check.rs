@@ -61,13 +61,8 @@ fn packed(attr: &Attribute) -> Option<Ident> {
     if !list.path.is_ident("repr") {
         return None;
     }
-    let words = Punctuated::<Meta, Token![,]>::parse_terminated
-        .parse2(list.tokens.clone())
-        .ok()?;
-    words
-        .iter()
-        .find(|word| word.path().is_ident("packed"))
-        .and_then(|word| word.path().get_ident().cloned())
+    let words = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(list.tokens.clone()).ok()?;
+    words.iter().find(|word| word.path().is_ident("packed")).and_then(|word| word.path().get_ident().cloned())
 }
 
 /// Whether a type is a `Link`, as far as its name tells.

@@ -60,14 +60,7 @@ pub fn parse(item: TokenStream, diagnostics: &mut Diagnostics) -> Parsed {
             }
         }
     }
-    Parsed {
-        coop,
-        attrs: input.attrs,
-        name: input.ident,
-        generics: input.generics,
-        kind,
-        fields,
-    }
+    Parsed { coop, attrs: input.attrs, name: input.ident, generics: input.generics, kind, fields }
 }
 
 fn field((index, field): (usize, syn::Field)) -> Field {
@@ -77,10 +70,6 @@ fn field((index, field): (usize, syn::Field)) -> Field {
             None => Member::Unnamed(Index::from(index)),
         },
         ty: field.ty,
-        marks: field
-            .attrs
-            .into_iter()
-            .filter(|attr| attr.path().is_ident("embedded"))
-            .collect(),
+        marks: field.attrs.into_iter().filter(|attr| attr.path().is_ident("embedded")).collect(),
     }
 }

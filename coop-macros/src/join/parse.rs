@@ -21,14 +21,8 @@ pub struct Join {
 pub fn parse(input: TokenStream, diagnostics: &mut Diagnostics) -> Join {
     let mut tokens = input.into_iter();
     let wrapped: TokenStream = tokens.next().into_iter().collect();
-    let coop = Coop::from_wrapper
-        .parse2(wrapped)
-        .unwrap_or_else(|_| Coop::by_default());
-    let mut parsed = Join {
-        coop,
-        operands: Vec::new(),
-        incomplete: false,
-    };
+    let coop = Coop::from_wrapper.parse2(wrapped).unwrap_or_else(|_| Coop::by_default());
+    let mut parsed = Join { coop, operands: Vec::new(), incomplete: false };
     // A comma between angle brackets or closure bars looks like one between operands, so the parser decides where each ends.
     let mut rest: TokenStream = tokens.collect();
     while !rest.is_empty() {
@@ -47,11 +41,7 @@ pub fn parse(input: TokenStream, diagnostics: &mut Diagnostics) -> Join {
             Err(error) => {
                 diagnostics.report_at(error.span(), messages::syntax(&error, messages::JOIN_HELP));
                 parsed.incomplete = true;
-                rest = split_at_commas(rest)
-                    .into_iter()
-                    .skip(1)
-                    .map(|piece| quote::quote!(#piece,))
-                    .collect();
+                rest = split_at_commas(rest).into_iter().skip(1).map(|piece| quote::quote!(#piece,)).collect();
             }
         }
     }

@@ -18,10 +18,7 @@ fn mistakes_are_reported_together() {
     assert_eq!(mistakes(&expand(quote!())), ["`join!` has nothing to run"]);
     assert_eq!(
         mistakes(&expand(quote!(a+, b, c().await, async { d.await }))),
-        [
-            "expected an expression",
-            "`.await` in `join!`: coop runs ordinary functions, not futures"
-        ]
+        ["expected an expression", "`.await` in `join!`: coop runs ordinary functions, not futures"]
     );
 }
 
@@ -29,8 +26,5 @@ fn mistakes_are_reported_together() {
 fn twelve_and_no_more() {
     let operands = |count: usize| std::iter::repeat_n(quote!(a(),), count).collect();
     assert!(mistakes(&expand(operands(12))).is_empty());
-    assert_eq!(
-        mistakes(&expand(operands(13))),
-        ["`join!` takes at most 12 expressions"]
-    );
+    assert_eq!(mistakes(&expand(operands(13))), ["`join!` takes at most 12 expressions"]);
 }

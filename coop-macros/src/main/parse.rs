@@ -19,10 +19,7 @@ pub struct Options {
 
 /// Reads what stands between the parentheses of `#[coop::main(…)]`.
 pub fn options(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Options {
-    let mut options = Options {
-        coop: Coop::by_default(),
-        stack: None,
-    };
+    let mut options = Options { coop: Coop::by_default(), stack: None };
     for given in options::parse(Attr::Main, tokens, KNOWN, diagnostics) {
         if given.is("stack") {
             options.stack = given.stack(diagnostics);

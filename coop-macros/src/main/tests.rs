@@ -68,8 +68,5 @@ fn an_await_is_reported() {
             f().await;
         }
     );
-    assert_eq!(
-        mistakes(&expand(quote!(), item)),
-        ["`.await` in a task: coop runs ordinary functions, not futures"]
-    );
+    assert_eq!(mistakes(&expand(quote!(), item)), ["`.await` in a task: coop runs ordinary functions, not futures"]);
 }

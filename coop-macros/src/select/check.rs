@@ -195,19 +195,10 @@ struct Lent<'a> {
 fn lends(operation: &Expr) -> Vec<Lent<'_>> {
     match operation {
         Expr::Reference(reference) => place(&reference.expr)
-            .map(|text| Lent {
-                expr: operation,
-                text,
-                mutably: reference.mutability.is_some(),
-            })
+            .map(|text| Lent { expr: operation, text, mutably: reference.mutability.is_some() })
             .into_iter()
             .collect(),
-        Expr::Call(call) => call
-            .args
-            .iter()
-            .filter(|arg| matches!(arg, Expr::Reference(_)))
-            .flat_map(lends)
-            .collect(),
+        Expr::Call(call) => call.args.iter().filter(|arg| matches!(arg, Expr::Reference(_))).flat_map(lends).collect(),
         Expr::MethodCall(call) => lends(&call.receiver),
         Expr::Paren(paren) => lends(&paren.expr),
         _ => Vec::new(),

@@ -49,11 +49,7 @@ pub fn expand(select: &Select) -> TokenStream {
     });
     let list = list(select);
     let mode = mode(select);
-    let arms = select
-        .arms
-        .iter()
-        .enumerate()
-        .map(|(index, arm)| won(select, index, arm));
+    let arms = select.arms.iter().enumerate().map(|(index, arm)| won(select, index, arm));
     let never = nested(select, select.arms.len(), quote!(__never));
     let default = default(select);
     let complete = complete(select);

@@ -21,9 +21,5 @@ pub fn expand(input: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let parsed = parse::parse(input, &mut diagnostics);
     let select = check::check(parsed, &mut diagnostics);
-    if diagnostics.is_clean() {
-        expand::expand(&select)
-    } else {
-        recover::expand(&select, diagnostics.into_tokens())
-    }
+    if diagnostics.is_clean() { expand::expand(&select) } else { recover::expand(&select, diagnostics.into_tokens()) }
 }

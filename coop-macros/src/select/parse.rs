@@ -58,25 +58,13 @@ pub struct OwnElse {
 
 /// Reads everything, and reports every mistake.
 pub fn parse(input: TokenStream, diagnostics: &mut Diagnostics) -> Parsed {
-    let mut parsed = Parsed {
-        coop: Coop::by_default(),
-        biased: false,
-        clauses: Vec::new(),
-        fragments: Vec::new(),
-    };
+    let mut parsed = Parsed { coop: Coop::by_default(), biased: false, clauses: Vec::new(), fragments: Vec::new() };
     let parser = |input: ParseStream| {
         parsed.coop = Coop::from_wrapper(input)?;
-        Reader {
-            input,
-            parsed: &mut parsed,
-            diagnostics,
-        }
-        .read();
+        Reader { input, parsed: &mut parsed, diagnostics }.read();
         Ok(())
     };
-    parser
-        .parse2(input)
-        .expect("the reader takes every token, and the wrapper macro writes `[$crate]`");
+    parser.parse2(input).expect("the reader takes every token, and the wrapper macro writes `[$crate]`");
     parsed
 }
 
@@ -123,10 +111,7 @@ impl Reader<'_, '_> {
         if self.input.peek(Token![else]) {
             let keyword: Token![else] = self.parse()?;
             self.keyword_arrow("else", keyword)?;
-            return Ok(Clause::Else {
-                keyword,
-                body: self.body()?,
-            });
+            return Ok(Clause::Else { keyword, body: self.body()? });
         }
         self.operation_arm().map(|arm| Clause::Operation(Box::new(arm)))
     }
@@ -168,15 +153,9 @@ impl Reader<'_, '_> {
         if inside.is_empty() {
             return Err(self.diagnostics.report(keyword, messages::killed_without_pattern()));
         }
-        let pattern = Pat::parse_multi_with_leading_vert
-            .parse2(inside)
-            .map_err(|error| self.syntax(error))?;
+        let pattern = Pat::parse_multi_with_leading_vert.parse2(inside).map_err(|error| self.syntax(error))?;
         self.keyword_arrow("killed(…)", &keyword)?;
-        Ok(Clause::Killed {
-            keyword,
-            pattern,
-            body: self.body()?,
-        })
+        Ok(Clause::Killed { keyword, pattern, body: self.body()? })
     }
 
     fn operation_arm(&mut self) -> Result<Arm, Reported> {
@@ -200,13 +179,7 @@ impl Reader<'_, '_> {
         let _: Token![=] = self.parse()?;
         let operation = self.operation()?;
         match self.rest_of_arm() {
-            Ok((guard, own_else, body)) => Ok(Arm {
-                pattern,
-                operation,
-                guard,
-                own_else,
-                body,
-            }),
+            Ok((guard, own_else, body)) => Ok(Arm { pattern, operation, guard, own_else, body }),
             Err(reported) => {
                 self.parsed.fragments.push(operation);
                 Err(reported)
@@ -237,10 +210,7 @@ impl Reader<'_, '_> {
             _ => None,
         };
         let own_else = match self.input.parse::<Option<Token![else]>>() {
-            Ok(Some(keyword)) => Some(OwnElse {
-                keyword,
-                block: self.parse()?,
-            }),
+            Ok(Some(keyword)) => Some(OwnElse { keyword, block: self.parse()? }),
             _ => None,
         };
         self.arrow(messages::missing_arrow)?;
@@ -259,11 +229,7 @@ impl Reader<'_, '_> {
         if self.input.peek(Token![->]) {
             return self.parse::<Token![->]>().map(drop);
         }
-        if self.input.peek(token::Brace) {
-            Ok(())
-        } else {
-            Err(reported)
-        }
+        if self.input.peek(token::Brace) { Ok(()) } else { Err(reported) }
     }
 
     fn keyword_arrow(&mut self, keyword: &str, place: impl ToTokens) -> Result<(), Reported> {
@@ -289,17 +255,9 @@ impl Reader<'_, '_> {
             // The next arm may well begin here. If not, that is a consequence, and would only distract.
             let ahead = self.input.fork();
             let mut unheard = Diagnostics::default();
-            let mut trial = Parsed {
-                coop: self.parsed.coop.clone(),
-                biased: false,
-                clauses: vec![],
-                fragments: vec![],
-            };
-            let mut reader = Reader {
-                input: &ahead,
-                parsed: &mut trial,
-                diagnostics: &mut unheard,
-            };
+            let mut trial =
+                Parsed { coop: self.parsed.coop.clone(), biased: false, clauses: vec![], fragments: vec![] };
+            let mut reader = Reader { input: &ahead, parsed: &mut trial, diagnostics: &mut unheard };
             if reader.clause().is_err() {
                 self.skip_arm();
             }
@@ -336,17 +294,12 @@ impl Reader<'_, '_> {
     }
 
     fn syntax(&mut self, error: syn::Error) -> Reported {
-        self.diagnostics
-            .report_at(error.span(), messages::syntax(&error, messages::ARM_HELP))
+        self.diagnostics.report_at(error.span(), messages::syntax(&error, messages::ARM_HELP))
     }
 
     /// The identifier that comes next, if one does.
     fn next_word(&self) -> Option<Ident> {
-        if self.input.peek(syn::Ident) {
-            self.input.fork().parse().ok()
-        } else {
-            None
-        }
+        if self.input.peek(syn::Ident) { self.input.fork().parse().ok() } else { None }
     }
 
     fn next_token(&self) -> Option<TokenTree> {

@@ -57,20 +57,8 @@ mod tests {
 
     #[test]
     fn names_and_tuples_of_names_always_match() {
-        for text in [
-            "_",
-            "n",
-            "mut n",
-            "ref n",
-            "(a, b)",
-            "(a, _, ..)",
-            "&a",
-            "&(a, b)",
-            "()",
-            "n @ _",
-            "(a)",
-            "[..]",
-        ] {
+        for text in ["_", "n", "mut n", "ref n", "(a, b)", "(a, _, ..)", "&a", "&(a, b)", "()", "n @ _", "(a)", "[..]"]
+        {
             assert!(!refutable(text), "{text}");
         }
         assert!(!refutable("Killed { cause, .. }"));
@@ -78,19 +66,9 @@ mod tests {
 
     #[test]
     fn what_names_a_variant_may_not_match() {
-        for text in [
-            "Some(x)",
-            "None",
-            "Ok(n)",
-            "Err(_)",
-            "1",
-            "1..=5",
-            "\"a\"",
-            "[a, b]",
-            "(a, Some(b))",
-            "A { x }",
-            "a::B",
-        ] {
+        for text in
+            ["Some(x)", "None", "Ok(n)", "Err(_)", "1", "1..=5", "\"a\"", "[a, b]", "(a, Some(b))", "A { x }", "a::B"]
+        {
             assert!(refutable(text), "{text}");
         }
         assert!(refutable("Some(1) | None"));

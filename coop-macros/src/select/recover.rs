@@ -18,17 +18,8 @@ use crate::walk;
 pub fn expand(select: &Select, errors: TokenStream) -> TokenStream {
     let private = select.coop.private();
     let mut branches: Vec<TokenStream> = Vec::new();
-    branches.extend(
-        select
-            .arms
-            .iter()
-            .filter(|arm| compiles(&arm.operation))
-            .map(|arm| waiting(select, arm)),
-    );
-    for body in [&select.default, &select.complete, &select.shared_else]
-        .into_iter()
-        .flatten()
-    {
+    branches.extend(select.arms.iter().filter(|arm| compiles(&arm.operation)).map(|arm| waiting(select, arm)));
+    for body in [&select.default, &select.complete, &select.shared_else].into_iter().flatten() {
         branches.push(body_or_nothing(body));
     }
     if let Some((pattern, body)) = &select.killed {
@@ -96,11 +87,7 @@ fn waiting(select: &Select, arm: &Arm) -> TokenStream {
 
 /// A body as an arm's body, unless the compiler would complain of it a second time.
 fn body_or_nothing(body: &Expr) -> TokenStream {
-    if compiles(body) {
-        body.to_token_stream()
-    } else {
-        quote!(::core::unreachable!())
-    }
+    if compiles(body) { body.to_token_stream() } else { quote!(::core::unreachable!()) }
 }
 
 fn compiles(expr: &Expr) -> bool {

@@ -18,9 +18,7 @@ fn wrong(input: TokenStream) -> Vec<String> {
 fn right(input: TokenStream) {
     let expansion = expand(input);
     assert_eq!(messages(&expansion), [""; 0]);
-    syn::Block::parse_within
-        .parse2(expansion)
-        .expect("the expansion parses");
+    syn::Block::parse_within.parse2(expansion).expect("the expansion parses");
 }
 
 // ---- expansions
@@ -134,49 +132,19 @@ fn nothing_to_wait_for() {
 
 #[test]
 fn what_is_missing_is_named() {
-    assert_eq!(
-        wrong(quote!(a = x { 1 })),
-        ["`=>` is missing between the operation and its body"]
-    );
-    assert_eq!(
-        wrong(quote!(a = f(x) { 1 } b = y => 2)),
-        ["`=>` is missing between the operation and its body"]
-    );
-    assert_eq!(
-        wrong(quote!(a = x -> 1)),
-        ["`=>` is missing between the operation and its body"]
-    );
-    assert_eq!(
-        wrong(quote!(a = x)),
-        ["`=>` is missing between the operation and its body"]
-    );
+    assert_eq!(wrong(quote!(a = x { 1 })), ["`=>` is missing between the operation and its body"]);
+    assert_eq!(wrong(quote!(a = f(x) { 1 } b = y => 2)), ["`=>` is missing between the operation and its body"]);
+    assert_eq!(wrong(quote!(a = x -> 1)), ["`=>` is missing between the operation and its body"]);
+    assert_eq!(wrong(quote!(a = x)), ["`=>` is missing between the operation and its body"]);
     assert_eq!(wrong(quote!(a = x => )), ["this arm has no body"]);
     assert_eq!(wrong(quote!(a = x => , b = y => 1)), ["this arm has no body"]);
-    assert_eq!(
-        wrong(quote!(a = x => 1 b = y => 2)),
-        ["`,` is missing between two arms"]
-    );
-    assert_eq!(
-        wrong(quote!(a f(x) => 1)),
-        ["`=` is missing between the pattern and its operation"]
-    );
+    assert_eq!(wrong(quote!(a = x => 1 b = y => 2)), ["`,` is missing between two arms"]);
+    assert_eq!(wrong(quote!(a f(x) => 1)), ["`=` is missing between the pattern and its operation"]);
     assert_eq!(wrong(quote!(a = x => 1, default)), ["`=>` is missing after `default`"]);
-    assert_eq!(
-        wrong(quote!(a = x => 1, default { 2 })),
-        ["`=>` is missing after `default`"]
-    );
-    assert_eq!(
-        wrong(quote!(a = x => 1, complete, b = y => 1)),
-        ["`=>` is missing after `complete`"]
-    );
-    assert_eq!(
-        wrong(quote!(a = x => 1, killed => 2)),
-        ["`killed` does not say what to call the cause"]
-    );
-    assert_eq!(
-        wrong(quote!(a = x => 1, killed() => 2)),
-        ["`killed` does not say what to call the cause"]
-    );
+    assert_eq!(wrong(quote!(a = x => 1, default { 2 })), ["`=>` is missing after `default`"]);
+    assert_eq!(wrong(quote!(a = x => 1, complete, b = y => 1)), ["`=>` is missing after `complete`"]);
+    assert_eq!(wrong(quote!(a = x => 1, killed => 2)), ["`killed` does not say what to call the cause"]);
+    assert_eq!(wrong(quote!(a = x => 1, killed() => 2)), ["`killed` does not say what to call the cause"]);
     assert_eq!(
         wrong(quote!(op::recv(&a, &mut b) => 1)),
         ["an arm names what it waits for and what comes of it; one of them is missing here"]
@@ -185,14 +153,8 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn what_is_in_the_wrong_place_is_named() {
-    assert_eq!(
-        wrong(quote!(a = x => 1, biased; b = y => 2)),
-        ["`biased;` does not come first"]
-    );
-    assert_eq!(
-        wrong(quote!(a if c = x => 1)),
-        ["the guard stands before the operation"]
-    );
+    assert_eq!(wrong(quote!(a = x => 1, biased; b = y => 2)), ["`biased;` does not come first"]);
+    assert_eq!(wrong(quote!(a if c = x => 1)), ["the guard stands before the operation"]);
     assert_eq!(wrong(quote!(default => 1, a = x => 2)), ["an arm after `default`"]);
     assert_eq!(wrong(quote!(#[cfg(unix)] a = x => 1)), ["an arm takes no attributes"]);
 }
@@ -208,10 +170,7 @@ fn what_comes_twice_is_named() {
         let input = quote!(Some(a) = x else { 0 } => a, Some(b) = x => b, else => 1, #clause, #clause);
         let expected = format!("`select!` has two `{keyword}` arms");
         let found = wrong(input);
-        assert!(
-            found.iter().all(|text| *text == expected) && !found.is_empty(),
-            "{found:?}"
-        );
+        assert!(found.iter().all(|text| *text == expected) && !found.is_empty(), "{found:?}");
     }
 }
 
@@ -226,14 +185,8 @@ fn patterns_that_may_not_match_need_an_else() {
 
 #[test]
 fn an_else_that_cannot_run_is_named() {
-    assert_eq!(
-        wrong(quote!(a = x else { 1 } => a)),
-        ["this `else` can never run: the pattern always matches"]
-    );
-    assert_eq!(
-        wrong(quote!(a = x => a, else => 1)),
-        ["this `else` can never run: every pattern always matches"]
-    );
+    assert_eq!(wrong(quote!(a = x else { 1 } => a)), ["this `else` can never run: the pattern always matches"]);
+    assert_eq!(wrong(quote!(a = x => a, else => 1)), ["this `else` can never run: every pattern always matches"]);
     assert_eq!(
         wrong(quote!(Some(a) = x else { 1 } => a, else => 1)),
         ["this `else` can never run: every pattern always matches"]
@@ -259,43 +212,22 @@ fn awaits_are_reported_wherever_they_stand() {
         killed(_) => j.await,
         default => k.await,
     };
-    assert_eq!(
-        wrong(input),
-        ["`.await` in `select!`: coop waits on operations, not on futures"; 6]
-    );
+    assert_eq!(wrong(input), ["`.await` in `select!`: coop waits on operations, not on futures"; 6]);
 }
 
 #[test]
 fn a_guard_binds_nothing() {
-    assert_eq!(
-        wrong(quote!(a = x if let Some(b) = c => 1)),
-        ["a guard is a condition, and binds nothing"]
-    );
-    assert_eq!(
-        wrong(quote!(a = x if d && let Some(b) = c => 1)),
-        ["a guard is a condition, and binds nothing"]
-    );
+    assert_eq!(wrong(quote!(a = x if let Some(b) = c => 1)), ["a guard is a condition, and binds nothing"]);
+    assert_eq!(wrong(quote!(a = x if d && let Some(b) = c => 1)), ["a guard is a condition, and binds nothing"]);
 }
 
 #[test]
 fn a_buffer_is_lent_to_one_arm() {
     let shared = |place: &str| [format!("`{place}` is lent to two arms at once")];
-    assert_eq!(
-        wrong(quote!(a = f(&c, &mut buf) => 1, b = f(&c, &mut buf) => 2)),
-        shared("buf")
-    );
-    assert_eq!(
-        wrong(quote!(a = f(&mut buf[..4]) => 1, b = f(&mut buf[4..]) => 2)),
-        shared("buf")
-    );
-    assert_eq!(
-        wrong(quote!(a = f(&mut self.x) => 1, b = f(&self.x).g() => 2)),
-        shared("self.x")
-    );
-    assert_eq!(
-        wrong(quote!(a = &mut handle => 1, b = &mut handle => 2)),
-        shared("handle")
-    );
+    assert_eq!(wrong(quote!(a = f(&c, &mut buf) => 1, b = f(&c, &mut buf) => 2)), shared("buf"));
+    assert_eq!(wrong(quote!(a = f(&mut buf[..4]) => 1, b = f(&mut buf[4..]) => 2)), shared("buf"));
+    assert_eq!(wrong(quote!(a = f(&mut self.x) => 1, b = f(&self.x).g() => 2)), shared("self.x"));
+    assert_eq!(wrong(quote!(a = &mut handle => 1, b = &mut handle => 2)), shared("handle"));
     right(quote!(a = f(&mut self.x) => 1, b = f(&mut self.y) => 2));
     right(quote!(a = f(&buf) => 1, b = f(&buf) => 2));
     // The inner calls have returned when the wait begins.

@@ -15,10 +15,7 @@ const BLOCKING: &[(&[&str], &str)] = &[
     (&["std", "thread", "sleep_until"], "`coop::sleep`"),
     (&["std", "thread", "yield_now"], "`coop::yield_now`"),
     (&["std", "thread", "park"], "a Coordinator or a channel of coop's"),
-    (
-        &["std", "thread", "park_timeout"],
-        "a Coordinator or a channel of coop's",
-    ),
+    (&["std", "thread", "park_timeout"], "a Coordinator or a channel of coop's"),
     (&["std", "net", "TcpStream"], "`coop::net::TcpStream`"),
     (&["std", "net", "TcpListener"], "`coop::net::TcpListener`"),
     (&["std", "net", "UdpSocket"], "`coop::net::UdpSocket`"),
@@ -67,11 +64,7 @@ impl Finding<'_> {
     /// that use is said to stand: here the name of the function.
     pub fn warning(&self) -> TokenStream {
         let note = self.message().to_string();
-        let place = self
-            .path
-            .segments
-            .last()
-            .map_or_else(Span::call_site, |segment| segment.ident.span());
+        let place = self.path.segments.last().map_or_else(Span::call_site, |segment| segment.ident.span());
         let constant = Ident::new("blocking_call", place);
         quote! {
             const _: () = {

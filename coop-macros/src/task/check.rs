@@ -79,9 +79,7 @@ pub fn check(function: Function, options: Options, diagnostics: &mut Diagnostics
     Task {
         coop: options.coop,
         type_name: options.alias.unwrap_or_else(|| name.clone()),
-        display_name: options
-            .name
-            .unwrap_or_else(|| LitStr::new(&name.unraw().to_string(), name.span())),
+        display_name: options.name.unwrap_or_else(|| LitStr::new(&name.unraw().to_string(), name.span())),
         stack: options.stack,
         warnings,
         shape,

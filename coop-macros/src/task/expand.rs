@@ -54,14 +54,7 @@ fn function_that_awaits(function: &Function) -> TokenStream {
 
 /// The empty enum with its associated functions, and the builder.
 fn spawner(task: &Task) -> TokenStream {
-    let Task {
-        coop,
-        function,
-        type_name,
-        display_name,
-        stack,
-        ..
-    } = task;
+    let Task { coop, function, type_name, display_name, stack, .. } = task;
     let private = coop.private();
     let vis = &function.vis;
     let conditions = function.conditions();
@@ -156,10 +149,7 @@ fn spawn(task: &Task, receiver: &TokenStream, options: &TokenStream) -> TokenStr
     let (parameters, where_clause) = (signature.parameters(quote!()), signature.where_clause());
     let (arguments, returns) = (signature.arguments(), signature.returns());
     let closure = closure(task, &signature);
-    let body = stub_or(
-        task,
-        quote!(#private::spawn(#type_name::__description(), #options, #closure)),
-    );
+    let body = stub_or(task, quote!(#private::spawn(#type_name::__description(), #options, #closure)));
     quote! {
         /// Spawns the task as a child of the current one.
         #[track_caller]
@@ -176,10 +166,7 @@ fn spawn_in(task: &Task, receiver: &TokenStream, options: &TokenStream) -> Token
     let (parameters, where_clause) = (signature.parameters(quote!(#scope, #env,)), signature.where_clause());
     let (arguments, returns) = (signature.arguments(), signature.returns());
     let closure = closure(task, &signature);
-    let body = stub_or(
-        task,
-        quote!(#private::spawn_in(__scope, #type_name::__description(), #options, #closure)),
-    );
+    let body = stub_or(task, quote!(#private::spawn_in(__scope, #type_name::__description(), #options, #closure)));
     quote! {
         /// Spawns the task as a child of `scope`.
         #[track_caller]

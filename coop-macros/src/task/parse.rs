@@ -35,13 +35,7 @@ pub enum Level {
 
 /// Reads what stands between the parentheses of `#[coop::task(…)]`.
 pub fn options(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Options {
-    let mut options = Options {
-        coop: Coop::by_default(),
-        name: None,
-        stack: None,
-        alias: None,
-        blocking: Level::Warn,
-    };
+    let mut options = Options { coop: Coop::by_default(), name: None, stack: None, alias: None, blocking: Level::Warn };
     let mut level_given = false;
     for given in options::parse(Attr::Task, tokens, KNOWN, diagnostics) {
         match given.name.to_string().as_str() {
@@ -96,10 +90,7 @@ fn names_blocking(given: &Given, diagnostics: &mut Diagnostics) -> bool {
         }
         None => {
             let example = format!("{}(blocking)", given.name);
-            diagnostics.report(
-                &given.name,
-                messages::ill_typed_option(&given.name.to_string(), &example),
-            );
+            diagnostics.report(&given.name, messages::ill_typed_option(&given.name.to_string(), &example));
             false
         }
     }

@@ -32,16 +32,13 @@ impl Signature {
             .iter()
             .enumerate()
             .filter_map(|(index, argument)| match argument {
-                FnArg::Typed(argument) => Some(Argument {
-                    name: argument_name(index, &argument.pat),
-                    ty: (*argument.ty).clone(),
-                }),
+                FnArg::Typed(argument) => {
+                    Some(Argument { name: argument_name(index, &argument.pat), ty: (*argument.ty).clone() })
+                }
                 FnArg::Receiver(_) => None,
             })
             .collect();
-        let mut outlives = Outlives {
-            lifetime: lifetime.clone(),
-        };
+        let mut outlives = Outlives { lifetime: lifetime.clone() };
         for argument in &mut arguments {
             // Only after the mistake has been reported: a stub takes whatever the caller lends.
             if borrows(&argument.ty) {
@@ -62,22 +59,14 @@ impl Signature {
         }
 
         let mut generics = function.sig.generics.clone();
-        let parameters: Vec<Ident> = generics
-            .type_params()
-            .map(|parameter| parameter.ident.clone())
-            .collect();
+        let parameters: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
         if !parameters.is_empty() {
             let predicates = &mut generics.make_where_clause().predicates;
             for parameter in parameters {
                 predicates.push(syn::parse_quote!(#parameter: #lifetime));
             }
         }
-        Signature {
-            turbofish: turbofish(&function.sig.generics),
-            generics,
-            arguments,
-            returns,
-        }
+        Signature { turbofish: turbofish(&function.sig.generics), generics, arguments, returns }
     }
 
     /// Adds the bound `Send`, where the types are known and where they are not, and names every type.
@@ -94,9 +83,8 @@ impl Signature {
         let types = self.arguments.iter().map(|argument| &argument.ty);
         // An `impl Trait` in return position has got its `Send` just above, and cannot be named here.
         let types = types.chain(Some(&self.returns).filter(|returns| !mentions_impl(returns)));
-        let bounds: Vec<syn::WherePredicate> = types
-            .map(|ty| syn::parse_quote!(for<'__checked_at_the_call> #ty: ::core::marker::Send))
-            .collect();
+        let bounds: Vec<syn::WherePredicate> =
+            types.map(|ty| syn::parse_quote!(for<'__checked_at_the_call> #ty: ::core::marker::Send)).collect();
         if !bounds.is_empty() {
             self.generics.make_where_clause().predicates.extend(bounds);
         }
@@ -105,11 +93,8 @@ impl Signature {
 
     /// `T: Bound, const N: usize`, to stand between angle brackets after `before`.
     pub fn parameters(&self, before: TokenStream) -> TokenStream {
-        let (lifetimes, others): (Vec<_>, Vec<_>) = self
-            .generics
-            .params
-            .iter()
-            .partition(|parameter| matches!(parameter, GenericParam::Lifetime(_)));
+        let (lifetimes, others): (Vec<_>, Vec<_>) =
+            self.generics.params.iter().partition(|parameter| matches!(parameter, GenericParam::Lifetime(_)));
         quote!(<#before #(#lifetimes,)* #(#others,)*>)
     }
 
@@ -119,18 +104,12 @@ impl Signature {
 
     /// `a: A, b: B,`
     pub fn arguments(&self) -> TokenStream {
-        self.arguments
-            .iter()
-            .map(|Argument { name, ty }| quote!(#name: #ty,))
-            .collect()
+        self.arguments.iter().map(|Argument { name, ty }| quote!(#name: #ty,)).collect()
     }
 
     /// `a, b,`
     pub fn values(&self) -> TokenStream {
-        self.arguments
-            .iter()
-            .map(|Argument { name, .. }| quote!(#name,))
-            .collect()
+        self.arguments.iter().map(|Argument { name, .. }| quote!(#name,)).collect()
     }
 
     /// `(A, B,)`
@@ -175,11 +154,7 @@ fn turbofish(generics: &Generics) -> TokenStream {
             GenericParam::Const(parameter) => Some(&parameter.ident),
         })
         .collect();
-    if arguments.is_empty() {
-        TokenStream::new()
-    } else {
-        quote!(::<#(#arguments),*>)
-    }
+    if arguments.is_empty() { TokenStream::new() } else { quote!(::<#(#arguments),*>) }
 }
 
 /// Whether `impl Trait` occurs in a type.
@@ -210,9 +185,7 @@ impl VisitMut for Outlives {
     fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
         visit_mut::visit_type_impl_trait_mut(self, ty);
         let bounds = std::mem::take(&mut ty.bounds).into_iter();
-        ty.bounds = bounds
-            .filter(|bound| !matches!(bound, TypeParamBound::PreciseCapture(_)))
-            .collect();
+        ty.bounds = bounds.filter(|bound| !matches!(bound, TypeParamBound::PreciseCapture(_))).collect();
         ty.bounds.push(TypeParamBound::Lifetime(self.lifetime.clone()));
     }
 }
@@ -252,9 +225,7 @@ struct LendForever;
 
 impl VisitMut for LendForever {
     fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
-        reference
-            .lifetime
-            .get_or_insert_with(|| Lifetime::new("'static", Span::call_site()));
+        reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", Span::call_site()));
         visit_mut::visit_type_reference_mut(self, reference);
     }
 

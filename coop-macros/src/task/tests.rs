@@ -214,10 +214,7 @@ fn other_items_are_named() {
         ),
     ] {
         let expansion = expand(quote!(), item.clone());
-        assert_eq!(
-            mistakes(&expansion),
-            [format!("`#[coop::task]` stands on a function, not on {kind}")]
-        );
+        assert_eq!(mistakes(&expansion), [format!("`#[coop::task]` stands on a function, not on {kind}")]);
         assert!(expansion.to_string().ends_with(&item.to_string()), "the item stays");
     }
 }
@@ -320,10 +317,7 @@ fn blocking_calls_have_a_level() {
     assert_eq!(warnings(expand(quote!(allow(blocking)), item.clone())), 0);
     let denied = wrong(quote!(deny(blocking)), item);
     assert_eq!(denied.len(), 5);
-    assert_eq!(
-        denied[0],
-        "`std::thread::sleep` blocks the thread, and with it every task of it"
-    );
+    assert_eq!(denied[0], "`std::thread::sleep` blocks the thread, and with it every task of it");
 }
 
 // ---- options
@@ -376,19 +370,13 @@ fn unknown_options_get_a_guess() {
         ))
         .join("\n")
     };
-    assert_eq!(
-        help(quote!(stak = 1)),
-        "`#[coop::task]` has no option `stak`\nhelp: did you mean `stack`?"
-    );
+    assert_eq!(help(quote!(stak = 1)), "`#[coop::task]` has no option `stak`\nhelp: did you mean `stack`?");
     assert_eq!(
         help(quote!(priority = 1)),
         "`#[coop::task]` has no option `priority`\n\
          help: the options are `name`, `stack`, `as`, `crate`, `allow`, `warn` and `deny`"
     );
-    assert_eq!(
-        help(quote!(allow(blokcing))),
-        "there is no lint `blokcing`\nhelp: did you mean `blocking`?"
-    );
+    assert_eq!(help(quote!(allow(blokcing))), "there is no lint `blokcing`\nhelp: did you mean `blocking`?");
 }
 
 #[test]

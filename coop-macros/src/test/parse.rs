@@ -25,13 +25,7 @@ pub struct Options {
 
 /// Reads what stands between the parentheses of `#[coop::test(…)]`.
 pub fn options(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Options {
-    let mut options = Options {
-        coop: Coop::by_default(),
-        seed: None,
-        schedules: None,
-        real_time: false,
-        stack: None,
-    };
+    let mut options = Options { coop: Coop::by_default(), seed: None, schedules: None, real_time: false, stack: None };
     for given in options::parse(Attr::Test, tokens, KNOWN, diagnostics) {
         match given.name.to_string().as_str() {
             "seed" => options.seed = given.integer("seed = 42", diagnostics),

@@ -35,10 +35,7 @@ fn without_options() {
 fn a_second_test_attribute_is_reported() {
     for attribute in [quote!(#[test]), quote!(#[core::prelude::v1::test])] {
         let expansion = expand(quote!(), quote!(#attribute fn a() {}));
-        assert_eq!(
-            mistakes(&expansion),
-            ["`#[coop::test]` already makes the function a test"]
-        );
+        assert_eq!(mistakes(&expansion), ["`#[coop::test]` already makes the function a test"]);
     }
     assert_eq!(
         mistakes(&expand(

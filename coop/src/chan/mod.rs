@@ -2,6 +2,8 @@
 
 mod bounded;
 
-pub use bounded::{Closed, Permit, Receiver, RecvError, ReserveError, SendError, Sender, TryRecvError, TrySendError, bounded};
+pub use bounded::{
+    Closed, Permit, Receiver, RecvError, ReserveError, SendError, Sender, TryRecvError, TrySendError, bounded,
+};
 
 pub(crate) use bounded::{Receive, Reserve};

@@ -90,6 +90,9 @@ impl Drop for Coordinator {
 
 impl std::fmt::Debug for Coordinator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Coordinator").field("is_held", &self.is_held.get()).field("has_waiters", &self.has_waiters()).finish()
+        f.debug_struct("Coordinator")
+            .field("is_held", &self.is_held.get())
+            .field("has_waiters", &self.has_waiters())
+            .finish()
     }
 }

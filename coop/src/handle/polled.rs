@@ -38,7 +38,8 @@ pub(crate) fn wait_ready(
     place: &'static Location<'static>,
 ) -> io::Result<()> {
     // SAFETY: a poll names no memory.
-    let result = unsafe { perform(cooperator, Sqe::poll(fd, events), Reason::on(verb, Detail::Descriptor(fd)), place)? };
+    let result =
+        unsafe { perform(cooperator, Sqe::poll(fd, events), Reason::on(verb, Detail::Descriptor(fd)), place)? };
     if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(()) }
 }
 

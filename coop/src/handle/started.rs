@@ -47,13 +47,10 @@ impl<F: Flight> Flying<F> {
 unsafe fn end<F: Flight>(flying: NonNull<Flying<F>>, place: &'static Location<'static>) {
     // SAFETY: the caller's promise.
     let this = unsafe { flying.as_ref() };
-    match Cooperator::current() {
-        Some(cooperator) => {
-            this.flight.abort(cooperator);
-            this.flight.settle(cooperator, place);
-        }
-        // Its Cooperator drained everything before it went. Or this is a forked child: then the operation is the parent's.
-        None => {}
+    // Without one: it drained everything before it went. Or this is a forked child: then the operation is the parent's.
+    if let Some(cooperator) = Cooperator::current() {
+        this.flight.abort(cooperator);
+        this.flight.settle(cooperator, place);
     }
     this.pending.unlink();
     // SAFETY: over, so nobody outside refers to it; it was boxed.
@@ -221,7 +218,9 @@ impl<O: Operation> Handle<'_, O> {
             Err(killed) => return self.cancel().ok_or(killed),
         };
         loop {
-            let Some(flying) = self.flying() else { panic!("this Handle is spent: its result was taken by a `select!`") };
+            let Some(flying) = self.flying() else {
+                panic!("this Handle is spent: its result was taken by a `select!`")
+            };
             if let Some(output) = flying.flight.land(cooperator) {
                 self.finish();
                 return Ok(output);

@@ -116,18 +116,8 @@ fn has_in_order(name: &str, parts: &[&str]) -> bool {
 }
 
 fn is_of_library(name: &str, place: &str) -> bool {
-    const CRATES: [&str; 6] = [
-        "std::",
-        "core::",
-        "alloc::",
-        "once_cell::",
-        "lazy_static::",
-        "scoped_tls::",
-    ];
-    place.contains("/rustc/")
-        || CRATES
-            .iter()
-            .any(|start| name.trim_start_matches('<').starts_with(start))
+    const CRATES: [&str; 6] = ["std::", "core::", "alloc::", "once_cell::", "lazy_static::", "scoped_tls::"];
+    place.contains("/rustc/") || CRATES.iter().any(|start| name.trim_start_matches('<').starts_with(start))
 }
 
 #[cfg(test)]
@@ -151,19 +141,13 @@ mod tests {
 
     #[test]
     fn the_innermost_open_frame_is_named_with_the_place_that_opened_it() {
-        assert_eq!(
-            open_frame(TRACE),
-            Some(("std::thread::local::LocalKey<T>::try_with", "./src/main.rs:8:13"))
-        );
+        assert_eq!(open_frame(TRACE), Some(("std::thread::local::LocalKey<T>::try_with", "./src/main.rs:8:13")));
     }
 
     #[test]
     fn a_stack_without_one_is_left_alone() {
-        let closed: String = TRACE
-            .lines()
-            .filter(|line| !line.contains("local"))
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let closed: String =
+            TRACE.lines().filter(|line| !line.contains("local")).map(|line| format!("{line}\n")).collect();
         assert_eq!(open_frame(&closed), None);
     }
 

@@ -102,7 +102,8 @@ impl Address {
         let unix = unsafe { &*(&raw const self.storage).cast::<libc::sockaddr_un>() };
         let len = (self.len as usize).checked_sub(offset_of!(libc::sockaddr_un, sun_path))?;
         let bytes: Vec<u8> = unix.sun_path[..len.min(108)].iter().map(|byte| *byte as u8).collect();
-        let end = if bytes.first() == Some(&0) { bytes.len() } else { bytes.iter().position(|b| *b == 0).unwrap_or(len) };
+        let end =
+            if bytes.first() == Some(&0) { bytes.len() } else { bytes.iter().position(|b| *b == 0).unwrap_or(len) };
         (end > 0).then(|| OsStr::from_bytes(&bytes[..end]).into())
     }
 

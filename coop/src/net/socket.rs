@@ -93,7 +93,12 @@ impl Socket {
     }
 
     /// Connects; a wait point. A connect that a kill interrupts leaves a socket that is good for nothing: the caller drops it.
-    pub(super) fn connect(&self, cooperator: &Cooperator, address: &Address, place: &'static Location<'static>) -> io::Result<()> {
+    pub(super) fn connect(
+        &self,
+        cooperator: &Cooperator,
+        address: &Address,
+        place: &'static Location<'static>,
+    ) -> io::Result<()> {
         let sqe = Sqe::connect(self.fd(), address.as_ptr(), address.len());
         // SAFETY: the address is borrowed until `perform` returns.
         let result = unsafe { perform(cooperator, sqe, Reason::on("connect", Detail::Descriptor(self.fd())), place)? };

@@ -53,7 +53,9 @@ impl UnixStream {
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let mut fds = [0; 2];
         // SAFETY: room for two descriptors.
-        sys::check(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) })?;
+        sys::check(unsafe {
+            libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr())
+        })?;
         // SAFETY: the kernel has just given this process both.
         let stream = |fd| UnixStream { socket: Socket::new(unsafe { OwnedFd::from_raw_fd(fd) }) };
         Ok((stream(fds[0]), stream(fds[1])))

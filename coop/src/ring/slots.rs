@@ -28,7 +28,12 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new() -> Self {
-        Slots { slots: UnsafeCell::new(Vec::new()), free: Cell::new(NONE), in_flight: Cell::new(0), strays: Cell::new(0) }
+        Slots {
+            slots: UnsafeCell::new(Vec::new()),
+            free: Cell::new(NONE),
+            in_flight: Cell::new(0),
+            strays: Cell::new(0),
+        }
     }
 
     /// Gives `target` a slot; returns the user data that leads back to it.

@@ -89,11 +89,10 @@ mod tests {
     #[test]
     fn the_layout_is_the_kernels() {
         let at = 0x1122_3344_5566usize as *mut u8;
-        let same = |ours: Sqe, theirs: io_uring::squeue::Entry| assert_eq!(bytes(ours.into_entry()), bytes(theirs), "{ours:?}");
-        same(
-            Sqe::poll(5, 0x41).with_user_data(7),
-            opcode::PollAdd::new(types::Fd(5), 0x41).build().user_data(7),
-        );
+        let same = |ours: Sqe, theirs: io_uring::squeue::Entry| {
+            assert_eq!(bytes(ours.into_entry()), bytes(theirs), "{ours:?}")
+        };
+        same(Sqe::poll(5, 0x41).with_user_data(7), opcode::PollAdd::new(types::Fd(5), 0x41).build().user_data(7));
         same(Sqe::recv(5, at, 99, 0x4000, 0), opcode::Recv::new(types::Fd(5), at, 99).flags(0x4000).build());
         same(Sqe::send(5, at, 99, 0x4000), opcode::Send::new(types::Fd(5), at, 99).flags(0x4000).build());
         same(Sqe::connect(5, at.cast(), 16), opcode::Connect::new(types::Fd(5), at.cast(), 16).build());

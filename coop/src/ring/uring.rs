@@ -161,7 +161,8 @@ mod tests {
         let ring = Uring::new(64, TaskRun::Deferred).unwrap();
         let (silent, ringing) = (sys::eventfd().unwrap(), sys::eventfd().unwrap());
         sys::eventfd_wake(ringing.as_raw_fd());
-        let poll = |fd: &std::os::fd::OwnedFd, name| Sqe::poll(fd.as_raw_fd(), libc::POLLIN as u32).with_user_data(name);
+        let poll =
+            |fd: &std::os::fd::OwnedFd, name| Sqe::poll(fd.as_raw_fd(), libc::POLLIN as u32).with_user_data(name);
         // As after a kernel without memory has refused two hundred submissions: only the last of them will ever complete.
         ring.backlog.borrow_mut().extend((1..=200).map(|name| poll(&silent, name)));
         ring.backlog.borrow_mut().push_back(poll(&ringing, 201));

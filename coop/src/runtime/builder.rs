@@ -173,10 +173,12 @@ impl Builder {
         let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
         let scheduler = Scheduler::new(self.seed.map(Random::new));
         let cooperator = Cooperator::new(self.settings, clock, driver, scheduler, pool);
-        cooperator.pool.take(crate::stack::scaled(cooperator.settings.root_stack)).map_err(StartError::stack).map(|stack| {
-            // SAFETY: taken to see that it can be, and used for nothing.
-            unsafe { cooperator.pool.give_back(stack) }
-        })?;
+        cooperator.pool.take(crate::stack::scaled(cooperator.settings.root_stack)).map_err(StartError::stack).map(
+            |stack| {
+                // SAFETY: taken to see that it can be, and used for nothing.
+                unsafe { cooperator.pool.give_back(stack) }
+            },
+        )?;
         overflow::set_describer(inspect::describe_overflow);
         #[cfg(debug_assertions)]
         cooperator.scheduler.watcher.set(Some(inspect::look));

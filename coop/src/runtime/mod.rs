@@ -8,8 +8,8 @@ mod remote;
 mod start;
 
 pub use builder::{Builder, SpareStacks, run};
-pub use exit::exit;
 pub use entry::{MainOptions, TestOptions, main, test};
+pub use exit::exit;
 pub use remote::{Remote, RemoteJoinHandle, remote, submit};
 pub use start::StartError;
 

@@ -110,7 +110,6 @@ where
 }
 
 /// Owns the value of a task on another thread.
-
 pub struct RemoteJoinHandle<R> {
     shared: Arc<Shared<R>>,
 }

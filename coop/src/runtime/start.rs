@@ -113,7 +113,9 @@ fn filtered() -> (String, String) {
 
 /// Whether a seccomp filter is in force for this thread.
 fn is_filtered() -> bool {
-    read("/proc/thread-self/status").lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
+    read("/proc/thread-self/status")
+        .lines()
+        .any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
 }
 
 fn kernel() -> String {

@@ -98,7 +98,9 @@ pub fn terminate() -> io::Result<Signal> {
 /// `InvalidInput` for a signal that cannot be caught or that reports a fault; those of eventfd(2); `Unsupported` on a thread
 /// without a Cooperator; `OutOfMemory` when 64 listeners exist.
 pub fn listen(number: i32) -> io::Result<Signal> {
-    let Some(cooperator) = Cooperator::current() else { return Err(task::begin_io().map(drop).unwrap_err()) };
+    let Some(cooperator) = Cooperator::current() else {
+        return Err(task::begin_io().map(drop).unwrap_err());
+    };
     let fault = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGKILL, libc::SIGSTOP];
     if fault.contains(&number) || number <= 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("signal {number} cannot be listened for")));

@@ -41,7 +41,9 @@ pub(super) unsafe fn install(base: *mut u8) -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(libc::ENOMEM));
     }
     // SAFETY: the caller's promise.
-    sys::check(unsafe { libc::mprotect(base.cast(), GUARD_SIZE, libc::PROT_NONE) }).map(drop).inspect_err(|_| removed(1))
+    sys::check(unsafe { libc::mprotect(base.cast(), GUARD_SIZE, libc::PROT_NONE) })
+        .map(drop)
+        .inspect_err(|_| removed(1))
 }
 
 /// Guards of this process that are mappings of their own.

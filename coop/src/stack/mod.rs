@@ -13,7 +13,6 @@ mod guard;
 pub(crate) mod overflow;
 mod pool;
 
-
 pub(crate) use pool::{Pool, Stack};
 
 /// The usable size of a stack for which nobody said anything: 256 KiB of address space, of which only touched pages cost.

@@ -97,7 +97,10 @@ pub enum Coordination<'a> {
 /// What `coordinate!` calls: acquires exactly one, the first in argument order if several are free.
 #[doc(hidden)]
 #[track_caller]
-pub fn coordinate<'a, const N: usize>(coordinators: [&'a Coordinator; N], timeout: Option<Duration>) -> Coordination<'a> {
+pub fn coordinate<'a, const N: usize>(
+    coordinators: [&'a Coordinator; N],
+    timeout: Option<Duration>,
+) -> Coordination<'a> {
     let cooperator = match task::begin() {
         Ok(cooperator) => cooperator,
         Err(killed) => return Coordination::Killed(killed),

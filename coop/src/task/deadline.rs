@@ -121,7 +121,8 @@ fn limited<T>(duration: Duration, f: impl FnOnce() -> T) -> (T, Expiry) {
 
     let cooperator = Cooperator::required();
     // SAFETY: `expire` finds the region around its timer; only this timer is given to it.
-    let region = Region { timer: unsafe { Timer::new(expire) }, node: Node::new(Kind::Deadline), _pinned: PhantomPinned };
+    let timer = unsafe { Timer::new(expire) };
+    let region = Region { timer, node: Node::new(Kind::Deadline), _pinned: PhantomPinned };
     // SAFETY: the region stays on this frame until `inside` has taken it off again.
     unsafe { region.node.enter(Task::running(cooperator)) };
     let inside = Inside(&region);

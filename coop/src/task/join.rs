@@ -32,7 +32,9 @@ impl<R> Joining<R> {
 
     /// Whether waiting for the task would be waiting for oneself.
     pub(crate) fn is_self_or_ancestor(&self) -> bool {
-        let Some(cooperator) = Cooperator::current() else { return false };
+        let Some(cooperator) = Cooperator::current() else {
+            return false;
+        };
         let mut node = Some(&Task::running(cooperator).node);
         while let Some(current) = node {
             if std::ptr::eq(current, &self.task().node) {

@@ -25,7 +25,13 @@ static FIRST: AtomicPtr<Description> = AtomicPtr::new(ptr::null_mut());
 
 impl Description {
     /// `stack` in bytes of a release build; `None` is the Cooperator's default.
-    pub const fn new(name: &'static str, module: &'static str, file: &'static str, line: u32, stack: Option<usize>) -> Self {
+    pub const fn new(
+        name: &'static str,
+        module: &'static str,
+        file: &'static str,
+        line: u32,
+        stack: Option<usize>,
+    ) -> Self {
         Description {
             name,
             module,

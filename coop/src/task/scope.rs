@@ -191,12 +191,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
 
     /// Runs `body` as a frame of the running task. The frame is left only when nothing of the scope is left: outside of any
     /// unwinding, since `body` is caught here.
-    fn run<T>(
-        &self,
-        place: &'static Location<'static>,
-        body: impl FnOnce() -> T,
-        fails: impl FnOnce(&T) -> bool,
-    ) -> T {
+    fn run<T>(&self, place: &'static Location<'static>, body: impl FnOnce() -> T, fails: impl FnOnce(&T) -> bool) -> T {
         let cooperator = Cooperator::required();
         // SAFETY: the scope is on the frame of our caller, which this function's caller does not leave before us, and never
         // by unwinding before `leave`: `body` is caught.
@@ -235,7 +230,9 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             }
             (Err(later), Some(first)) => {
                 // A later one goes no further: it is dropped before the unwinding goes on.
-                later.map(spawn::drop_payload);
+                if let Some(payload) = later {
+                    spawn::drop_payload(payload);
+                }
                 resume_unwind(first)
             }
             (Err(_), None) => unreachable!("a scope whose body has panicked keeps a panic"),

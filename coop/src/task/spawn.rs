@@ -283,7 +283,8 @@ where
     let layout = Layout::new::<Package<F, R>>();
     let size = stack_size(cooperator, description, options, layout);
     // SAFETY: a non-null parent is alive: the caller's promise.
-    let in_unwinding_scope = std::thread::panicking() && unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope);
+    let in_unwinding_scope =
+        std::thread::panicking() && unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope);
     let stack = if in_unwinding_scope { None } else { cooperator.pool.take(size).ok() };
 
     let place: *mut Package<F, R> = match &stack {

@@ -56,10 +56,14 @@ fn return_leaves_the_function_from_any_arm() {
         "killed"
     }
     let numbers = holding(&[1, 3]);
-    assert_eq!([which(&numbers, true), which(&numbers, true), which(&numbers, false)], ["body", "shared else", "complete"]);
+    assert_eq!(
+        [which(&numbers, true), which(&numbers, true), which(&numbers, false)],
+        ["body", "shared else", "complete"]
+    );
 
     fn without_waiting(numbers: &chan::Receiver<u32>) -> &'static str {
-        let _: Result<(), Killed> = coop::select! { _ = op::receive(numbers) => return "body", default => return "default" };
+        let _: Result<(), Killed> =
+            coop::select! { _ = op::receive(numbers) => return "body", default => return "default" };
         "neither"
     }
     assert_eq!(without_waiting(&holding(&[1])), "body");
@@ -288,7 +292,8 @@ fn in_closures_of_every_kind() -> Result<(), Killed> {
 }
 
 /// The value of a constant may be a function, wherever that function comes from.
-static WAIT: fn(Duration) -> Result<&'static str, Killed> = |patience| coop::select! { _ = op::after(patience) => "waited" };
+static WAIT: fn(Duration) -> Result<&'static str, Killed> =
+    |patience| coop::select! { _ = op::after(patience) => "waited" };
 
 const _: () = {
     impl super::control_flow::Waits for u8 {

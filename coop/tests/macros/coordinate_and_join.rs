@@ -98,7 +98,7 @@ fn an_expression_of_join_borrows_moves_and_returns_for_itself() -> Result<(), Ki
         },
         {
             right.push("20".parse::<i32>()?);
-            Ok::<_, std::num::ParseIntError>("x".parse::<i32>()?)
+            "x".parse::<i32>()
         },
         text,
         {
@@ -120,7 +120,8 @@ fn an_expression_of_join_borrows_moves_and_returns_for_itself() -> Result<(), Ki
 fn the_panic_of_one_expression_kills_the_others_and_goes_on() {
     let killed = RefCell::new(None);
     let mut task = coop::wait_all(|s| {
-        let joining = s.spawn(|| coop::join!(panic!("the first"), killed.replace(coop::sleep(Duration::MAX).err())).map(drop));
+        let joining =
+            s.spawn(|| coop::join!(panic!("the first"), killed.replace(coop::sleep(Duration::MAX).err())).map(drop));
         let mut joining = joining;
         joining.join()
     });

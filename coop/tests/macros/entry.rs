@@ -31,6 +31,7 @@ fn ids(list: &EmbeddedList<Job>) -> Vec<u32> {
 }
 
 #[derive(Debug, Default, EmbeddedEntry)]
+#[allow(dead_code, reason = "they are read by `Debug`")]
 struct Unnamed(u8, #[embedded] Link, &'static str);
 
 #[derive(EmbeddedEntry)]
@@ -78,7 +79,12 @@ fn a_list_of_structs_keeps_their_order_whoever_they_are() {
     let said = RefCell::new(String::new());
     let text = String::from("text");
     let generic = pin!(EmbeddedList::new());
-    let speaker = pin!(Generic { text: &text, call: |text: &str| said.borrow_mut().push_str(text), numbers: [1, 2, 3], link: Link::new() });
+    let speaker = pin!(Generic {
+        text: &text,
+        call: |text: &str| said.borrow_mut().push_str(text),
+        numbers: [1, 2, 3],
+        link: Link::new()
+    });
     generic.as_ref().push_back(speaker.as_ref());
     generic.front(|entry| (entry.call)(&format!("{} {:?}", entry.text, entry.numbers)));
     assert_eq!(*said.borrow(), "text [1, 2, 3]");
@@ -92,7 +98,14 @@ fn a_list_of_structs_keeps_their_order_whoever_they_are() {
 /// A user who forbids all unsafe code has a list all the same.
 mod without_unsafe_code {
     #![forbid(unsafe_code)]
-    #![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub, unused_qualifications, clippy::pedantic)]
+    #![deny(
+        warnings,
+        missing_docs,
+        missing_debug_implementations,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::pedantic
+    )]
 
     use coop::EmbeddedEntry;
     use coop::list::Link;
@@ -279,9 +292,7 @@ fn a_forgotten_entry_stays_in_the_list() {
 // ---- what it is for
 
 /// A queue in which tasks wait for their numbers to be called: the entries live on the stacks of the waiters.
-struct Counter {
-    waiting: EmbeddedList<Ticket>,
-}
+type Queue = EmbeddedList<Ticket>;
 
 #[derive(EmbeddedEntry)]
 struct Ticket {
@@ -291,41 +302,39 @@ struct Ticket {
     place: Link,
 }
 
-impl Counter {
-    fn wait(self: Pin<&Self>, number: u32) -> Result<(), Killed> {
-        let ticket = pin!(Ticket { number, called: Coordinator::held(), place: Link::new() });
-        // SAFETY: `waiting` is pinned as a part of a pinned counter, and nothing moves it.
-        unsafe { self.map_unchecked(|counter| &counter.waiting) }.push_back(ticket.as_ref());
-        coop::coordinate!(&ticket.called)?.keep();
-        Ok(())
-    }
+fn wait_in(queue: Pin<&Queue>, number: u32) -> Result<(), Killed> {
+    let ticket = pin!(Ticket { number, called: Coordinator::held(), place: Link::new() });
+    queue.push_back(ticket.as_ref());
+    coop::coordinate!(&ticket.called)?.keep();
+    Ok(())
+}
 
-    /// Calls whoever has waited longest. His ticket may be gone as soon as he runs, which is not before this has returned.
-    fn call(&self) -> Option<u32> {
-        self.waiting.pop_front(|ticket| {
-            ticket.called.release();
-            ticket.number
-        })
-    }
+/// Calls whoever has waited longest. His ticket is gone as soon as he has run, which is not before this returns.
+fn call(queue: &Queue) -> Option<u32> {
+    queue.pop_front(|ticket| {
+        ticket.called.release();
+        ticket.number
+    })
 }
 
 #[coop::test]
-fn a_queue_of_waiters_allocates_nothing_and_a_killed_waiter_leaves_it() {
-    let counter = pin!(Counter { waiting: EmbeddedList::new() });
-    let counter = counter.as_ref();
+fn a_queue_of_waiters_on_their_own_stacks_which_a_killed_one_leaves() {
+    let queue = pin!(Queue::new());
+    let queue = queue.as_ref();
     let trace = RefCell::new(Vec::new());
     coop::wait_all(|s| {
-        let mut waiters: Vec<_> = (1..=4)
-            .map(|number| {
-                let trace = &trace;
-                s.spawn(move || trace.borrow_mut().push((number, counter.wait(number).is_ok())))
+        let waiters = [1, 2, 3, 4].map(|number| {
+            let trace = &trace;
+            s.spawn(move || {
+                let was_called = wait_in(queue, number).is_ok();
+                trace.borrow_mut().push((number, was_called));
             })
-            .collect();
+        });
         coop::sleep(Duration::from_millis(1)).unwrap();
-        assert_eq!(counter.call(), Some(1));
+        assert_eq!(call(&queue), Some(1));
         waiters[1].kill();
-        waiters[1].join().unwrap();
-        assert_eq!((counter.call(), counter.call(), counter.call()), (Some(3), Some(4), None));
+        coop::sleep(Duration::from_millis(1)).unwrap();
+        assert_eq!([call(&queue), call(&queue), call(&queue)], [Some(3), Some(4), None]);
     });
     assert_eq!(trace.into_inner(), [(1, true), (2, false), (3, true), (4, true)]);
 }

@@ -158,7 +158,8 @@ fn patterns_are_any_patterns() -> Result<(), Killed> {
     let (_tx, rx) = holding(&[job.clone(), job.clone(), job.clone(), job.clone(), job]);
     let id = coop::select! { Ok(Job { id, .. }) = op::receive(&rx) else { 0 } => id }?;
     let name = coop::select! { Ok(Job { name: (name, _), id: _ }) = op::receive(&rx) => name, else => "" }?;
-    let both = coop::select! { | Ok(Job { id: 4 | 5, name: both @ (_, 1..=3) }) = op::receive(&rx) => both, else => ("", 0) }?;
+    let both =
+        coop::select! { | Ok(Job { id: 4 | 5, name: both @ (_, 1..=3) }) = op::receive(&rx) => both, else => ("", 0) }?;
     let number = coop::select! { Ok(ref job) = op::receive(&rx) else { 0 } => { let Job { id, .. } = job; *id } }?;
     let () = coop::select! { () = op::after(MOMENT) => () }?;
     assert_eq!((id, name, both, number), (4, "paint", ("paint", 2), 4));
@@ -266,8 +267,10 @@ fn an_else_of_its_own_and_one_for_all() -> Result<(), Killed> {
 #[coop::test]
 fn an_else_runs_instead_of_the_body_and_nothing_waits_again() -> Result<(), Killed> {
     let (_tx, rx) = holding(&[None, Some(5)]);
-    let count = || coop::select! {
-        Ok(Some(n)) = op::receive(&rx) else { 0 } => n,
+    let count = || {
+        coop::select! {
+            Ok(Some(n)) = op::receive(&rx) else { 0 } => n,
+        }
     };
     assert_eq!((count()?, count()?), (0, 5));
     Ok(())

@@ -75,7 +75,8 @@ mod shadowed {
             else => 10,
             complete => 20,
         }?;
-        let plain = ::coop::select! { _ = ::coop::op::after(::std::time::Duration::MAX) => 50, killed(_) => 40, default => 30 };
+        let plain =
+            ::coop::select! { _ = ::coop::op::after(::std::time::Duration::MAX) => 50, killed(_) => 40, default => 30 };
         let doors = (::coop::Coordinator::held(), ::coop::Coordinator::new());
         let coordinated = ::coop::coordinate!(&doors.0, &doors.1)?.index();
         let timed = ::coop::coordinate!(&doors.0, timeout = ::std::time::Duration::ZERO)?.is_none();
@@ -144,7 +145,10 @@ mod without_a_prelude {
     fn a_test() {
         let entry = Entry { link: ::coop::list::Link::new() };
         ::std::assert!(!entry.link.is_linked());
-        ::std::assert!(::std::matches!(sum::spawn([1, 2]).join(), ::std::result::Result::Ok(::std::option::Option::Some(3))));
+        ::std::assert!(::std::matches!(
+            sum::spawn([1, 2]).join(),
+            ::std::result::Result::Ok(::std::option::Option::Some(3))
+        ));
     }
 }
 

@@ -14,4 +14,4 @@ mod statistics;
 mod task;
 //mod test_attribute;
 //mod user_crates;
-//mod zero_cost;
+mod zero_cost;

@@ -81,7 +81,11 @@ fn it_counts_how_they_ended() -> Result<(), JoinError> {
         ends::spawn_in(s, "never runs");
     });
     let ends = of("ends").unwrap();
-    assert_eq!((ends.spawned, ends.live, ends.panicked, ends.killed), (4, 0, 1, 3), "one that panics was not killed: {ends:?}");
+    assert_eq!(
+        (ends.spawned, ends.live, ends.panicked, ends.killed),
+        (4, 0, 1, 3),
+        "one that panics was not killed: {ends:?}"
+    );
     Ok(())
 }
 

@@ -231,7 +231,16 @@ fn arguments_with_names_that_could_be_mistaken() -> Result<(), JoinError> {
     // Its own name, those of the generated methods and their parameters, keywords, and the same name as a type parameter's.
     #[coop::task]
     #[expect(non_snake_case, clippy::too_many_arguments)]
-    fn options<T: Into<u32>>(options: u32, scope: u32, remote: u32, r#match: u32, spawn: u32, self_: u32, T: T, f: u32) -> u32 {
+    fn options<T: Into<u32>>(
+        options: u32,
+        scope: u32,
+        remote: u32,
+        r#match: u32,
+        spawn: u32,
+        self_: u32,
+        T: T,
+        f: u32,
+    ) -> u32 {
         options + scope + remote + r#match + spawn + self_ + T.into() + f
     }
     #[coop::task]
@@ -249,7 +258,12 @@ fn arguments_with_names_that_could_be_mistaken() -> Result<(), JoinError> {
 #[coop::test]
 fn functions_and_static_borrows_are_no_borrows() -> Result<(), JoinError> {
     #[coop::task]
-    fn apply(f: fn(&str) -> usize, g: Box<dyn Fn(&u32) -> u32>, text: &'static str, words: &'static [&'static str]) -> usize {
+    fn apply(
+        f: fn(&str) -> usize,
+        g: Box<dyn Fn(&u32) -> u32>,
+        text: &'static str,
+        words: &'static [&'static str],
+    ) -> usize {
         f(text) + g(&1) as usize + words.len()
     }
     assert_eq!(apply::spawn(str::len, Box::new(|n| n + 1), "abc", &["x", "y"]).join()?, 7);
@@ -447,7 +461,7 @@ mod with_all_lints {
 
     /// What is allowed in the signature is allowed wherever it is repeated.
     #[coop::task]
-    #[expect(private_interfaces, reason = "only this module calls it")]
+    #[expect(private_interfaces, clippy::needless_pass_by_value, reason = "only this module calls it")]
     pub(super) fn open(private: Private) -> u8 {
         private.0
     }

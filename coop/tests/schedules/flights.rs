@@ -1,14 +1,14 @@
 //! Handles of operations: what is in flight, and what it brings.
 
+use super::interpret::Value;
 use super::interpret::{Cx, Failure, Taken, landed, redeem};
 use super::model::{Fate, Place};
 use super::program::{Landing, Race, Step, TaskNo};
 use super::races;
 use super::report::saw;
 use super::world::{Message, World};
-use super::interpret::Value;
-use coop::io::Transfer;
 use coop::chan::{Closed, Permit, RecvError, ReserveError};
+use coop::io::Transfer;
 use coop::sync::MutexGuard;
 use coop::{Handle, JoinError, Killed, Operation};
 use std::cell::Cell;
@@ -122,7 +122,9 @@ impl<'s, O: Operation> Flight<'s, O> {
     }
 
     fn wait(&mut self, cx: &Cx, step: &Step) -> Result<(), Failure> {
-        let (Some(handle), joined) = (self.handle.take(), self.joined) else { return Ok(()) };
+        let (Some(handle), joined) = (self.handle.take(), self.joined) else {
+            return Ok(());
+        };
         let Some(number) = self.number else {
             let prize = cx.loosely(step, true, || joined(handle.wait()))?;
             return races::redeem_loosely(cx, step, prize);
@@ -163,7 +165,9 @@ impl<'s, O: Operation> Flight<'s, O> {
     }
 
     fn cancel(&mut self, cx: &Cx, step: &Step) -> Result<(), Failure> {
-        let (Some(handle), started) = (self.handle.take(), self.started) else { return Ok(()) };
+        let (Some(handle), started) = (self.handle.take(), self.started) else {
+            return Ok(());
+        };
         let taken = self.number.and_then(|number| {
             cx.model(|model| {
                 let taken = model.has_landed(number).then(|| landed(model, number));
@@ -227,4 +231,3 @@ impl<O: Operation> Drop for Flight<'_, O> {
         Self::draining(&world, self.owner, self.number, || drop(handle));
     }
 }
-

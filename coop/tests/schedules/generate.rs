@@ -172,8 +172,7 @@ impl Generator {
         let comes = *self.random.pick(&JANITOR_COMES);
         let janitor_body = [Act::Sleep(comes), Act::KillScope(0)].into_iter().map(|act| self.step(act)).collect();
         self.plans[janitor].body = janitor_body;
-        let mut place =
-            Place { depth: 0, nesting: 1, scopes: 1, owns_scope: true, own: Vec::new(), is_cleanup: false };
+        let mut place = Place { depth: 0, nesting: 1, scopes: 1, owns_scope: true, own: Vec::new(), is_cleanup: false };
         body.extend(self.block(&mut place, true));
         body.iter_mut().for_each(|step| step.swallow |= self.random.one_in(2));
         vec![Step { id, swallow: false, act: Act::Scope { fallible: false, body } }]

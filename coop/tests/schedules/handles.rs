@@ -93,7 +93,8 @@ joinable!(ScopedJoinHandle<'s, Option<Value>>, 's);
 /// Does something with the handle of a task, if it is within reach: the task's own, a scope's, or shared. Meanwhile nobody else
 /// has it.
 pub fn with<R>(cx: &Cx, task: TaskNo, f: impl FnOnce(&mut dyn Joinable) -> R) -> Option<R> {
-    let own = cx.own.borrow_mut().iter_mut().find(|(of, handle)| *of == task && handle.is_some()).map(|(_, h)| h.take());
+    let own =
+        cx.own.borrow_mut().iter_mut().find(|(of, handle)| *of == task && handle.is_some()).map(|(_, h)| h.take());
     if let Some(Some(mut handle)) = own {
         let result = f(&mut *handle);
         if let Some((_, place)) = cx.own.borrow_mut().iter_mut().find(|(of, _)| *of == task) {

@@ -181,7 +181,9 @@ impl Cx<'_> {
                 self.note(step, 10, || format!("{} is killed: {cause:?}", step.act));
                 Err(Failure::Killed(*cause))
             }
-            (Fate::Refused(cause) | Fate::Killed(cause), None) => self.wrong(step, format!("{cause:?} was not noticed")),
+            (Fate::Refused(cause) | Fate::Killed(cause), None) => {
+                self.wrong(step, format!("{cause:?} was not noticed"))
+            }
             (fate, Some(killed)) => self.wrong(step, format!("said {killed}, but: {fate:?}")),
             (fate, None) => {
                 if matches!(fate, Fate::Won(_)) {
@@ -286,9 +288,7 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Act::Join(task) => {
-            handles::with(cx, *task, |handle| join(cx, step, *task, handle)).unwrap_or(Ok(()))
-        }
+        Act::Join(task) => handles::with(cx, *task, |handle| join(cx, step, *task, handle)).unwrap_or(Ok(())),
         Act::Discard(task) => {
             handles::discard(cx, *task);
             cx.note(step, 21, || step.act.to_string());
@@ -317,7 +317,8 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
         }
         Act::Acquire(c, body) => {
             let coordinator = &world.coordinators[*c];
-            let (fate, result) = cx.wait(|model| take_lock(model, *c), &[(0, Place::Lock(*c))], || coordinator.acquire());
+            let (fate, result) =
+                cx.wait(|model| take_lock(model, *c), &[(0, Place::Lock(*c))], || coordinator.acquire());
             let (killed, guard) = split(result);
             cx.agree(step, &fate, killed)?;
             let _held = Held { cx, lock: *c, guard };
@@ -332,7 +333,9 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
         Act::Coordinate(which, timeout, body) => coordinate(cx, step, which, *timeout, body),
         Act::Send(channel) => send(cx, step, *channel),
         Act::TrySend(channel) => {
-            let Some(guard) = world.sender(*channel) else { return Ok(()) };
+            let Some(guard) = world.sender(*channel) else {
+                return Ok(());
+            };
             let message = world.message(*channel);
             let number = message.number;
             let expected = cx.model(|model| {
@@ -358,7 +361,9 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
             Ok(())
         }
         Act::Receive(channel) => {
-            let Some(guard) = world.receiver(*channel) else { return Ok(()) };
+            let Some(guard) = world.receiver(*channel) else {
+                return Ok(());
+            };
             let mut expected = None;
             let (fate, result) = cx.wait(
                 |model| take_at_once(model, &[(0, Place::Receive(*channel))], &mut expected),
@@ -375,7 +380,9 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
             redeem(cx, step, expected, prize.expect("not killed"), &[])
         }
         Act::TryReceive(channel) => {
-            let Some(guard) = world.receiver(*channel) else { return Ok(()) };
+            let Some(guard) = world.receiver(*channel) else {
+                return Ok(());
+            };
             let expected = cx.model(|model| model.can_receive(*channel).then(|| model.receive_at_once(*channel)));
             let got = match guard.receiver.try_recv() {
                 Ok(message) => Some(Some(message.arrives())),
@@ -734,14 +741,13 @@ fn coordinate(cx: &Cx, step: &Step, which: &[usize], timeout: Option<u64>, body:
 }
 
 fn send(cx: &Cx, step: &Step, channel: usize) -> Result<(), Failure> {
-    let Some(guard) = cx.world.sender(channel) else { return Ok(()) };
+    let Some(guard) = cx.world.sender(channel) else {
+        return Ok(());
+    };
     let message = cx.world.message(channel);
     let (number, place, mut taken) = (message.number, Place::Reserve(channel), None);
-    let (fate, result) = cx.wait(
-        |model| take_at_once(model, &[(0, place)], &mut taken),
-        &[(0, place)],
-        || guard.sender.send(message),
-    );
+    let (fate, result) =
+        cx.wait(|model| take_at_once(model, &[(0, place)], &mut taken), &[(0, place)], || guard.sender.send(message));
     let (killed, closed) = match result {
         Ok(()) => (None, None),
         Err(SendError::Killed(killed, message)) => (message.arrives(), (Some(killed), None)).1,

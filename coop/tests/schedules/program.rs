@@ -52,9 +52,19 @@ pub enum Act {
     Yield,
     Checkpoint,
     Sleep(u64),
-    Spawn { task: TaskNo, keep: Keep, daemon: bool },
+    Spawn {
+        task: TaskNo,
+        keep: Keep,
+        daemon: bool,
+    },
     /// Into the scope that is `up` scopes outward.
-    SpawnIn { task: TaskNo, up: usize, keep: bool, fallible: bool, daemon: bool },
+    SpawnIn {
+        task: TaskNo,
+        up: usize,
+        keep: bool,
+        fallible: bool,
+        daemon: bool,
+    },
     Join(TaskNo),
     Discard(TaskNo),
     Kill(TaskNo),
@@ -92,7 +102,10 @@ pub enum Act {
     Deadline(u64, Vec<Step>),
     Shield(u64, Vec<Step>),
     /// `coop::scope` if fallible, else `coop::wait_all`.
-    Scope { fallible: bool, body: Vec<Step> },
+    Scope {
+        fallible: bool,
+        body: Vec<Step>,
+    },
 }
 
 /// A `select!`.
@@ -271,7 +284,9 @@ impl fmt::Display for Act {
             Act::KillScope(up) => write!(f, "kill scope {up} outward"),
             Act::Acquire(c, _) => write!(f, "acquire c{c}, and while it is held:"),
             Act::Release(c) => write!(f, "release c{c}"),
-            Act::Coordinate(cs, timeout, _) => write!(f, "coordinate {cs:?} timeout {timeout:?}, and while one is held:"),
+            Act::Coordinate(cs, timeout, _) => {
+                write!(f, "coordinate {cs:?} timeout {timeout:?}, and while one is held:")
+            }
             Act::Send(ch) => write!(f, "send to ch{ch}"),
             Act::TrySend(ch) => write!(f, "try_send to ch{ch}"),
             Act::Receive(ch) => write!(f, "receive from ch{ch}"),

@@ -109,7 +109,8 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
     }
 
     fn discard(&self, task: TaskNo) -> bool {
-        let found = self.handles.borrow_mut().iter_mut().find(|(of, _)| *of == task).and_then(|(_, handle)| handle.take());
+        let found =
+            self.handles.borrow_mut().iter_mut().find(|(of, _)| *of == task).and_then(|(_, handle)| handle.take());
         found.is_some()
     }
 
@@ -125,7 +126,9 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
                 Box::new(Flight::new(cx, Some(number), handle, |()| Prize::Moment, joined))
             }
             Flying::Receive(channel) => {
-                let Some(receiver) = &means.receivers[channel] else { return };
+                let Some(receiver) = &means.receivers[channel] else {
+                    return;
+                };
                 let number = cx.model(|model| model.start(Place::Receive(channel)));
                 let handle = scope.start(op::receive(&receiver.receiver));
                 Box::new(Flight::new(cx, Some(number), handle, flights::message, flights::waited_message))
@@ -142,7 +145,9 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
                 Box::new(Flight::new(cx, Some(number), handle, Prize::Guard, |result| result.map(Prize::Guard)))
             }
             Flying::SocketReceive => {
-                let Some(buffer) = means.buffers.borrow_mut().pop() else { return };
+                let Some(buffer) = means.buffers.borrow_mut().pop() else {
+                    return;
+                };
                 let handle = scope.start(op::recv(&means.world.loose.socket.1, buffer));
                 let started = |result| Prize::Bytes(flights::taken(result));
                 let joined = |result| flights::waited_bytes(flights::taken(result));
@@ -153,7 +158,9 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
     }
 
     fn land(&self, cx: &Cx, step: &Step, oldest: bool, landing: Landing) -> Result<(), Failure> {
-        let (Some(means), false) = (self.means, self.flights.borrow().is_empty()) else { return Ok(()) };
+        let (Some(means), false) = (self.means, self.flights.borrow().is_empty()) else {
+            return Ok(());
+        };
         let mut flights = self.flights.borrow_mut();
         let last = flights.len() - 1;
         let flight = flights.remove(if oldest { 0 } else { last });

@@ -75,7 +75,9 @@ pub fn divide(end: u64) -> Result<BTreeMap<String, u64>, Failure> {
     let mut workers: Vec<Worker> = (0..step).map(|first| Worker::start(first, step, end)).collect();
     let mut seen = BTreeMap::new();
     loop {
-        let Some(index) = workers.iter_mut().position(Worker::is_over) else { continue };
+        let Some(index) = workers.iter_mut().position(Worker::is_over) else {
+            continue;
+        };
         let (is_good, seed, text) = workers.swap_remove(index).end();
         if !is_good {
             workers.iter_mut().for_each(Worker::kill);

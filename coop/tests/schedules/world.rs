@@ -2,11 +2,11 @@
 
 use super::model::Model;
 use super::program::{CHANNELS, COORDINATORS, MUTEXES, Program, TaskNo};
-use super::report::{fold, failed, say};
+use super::report::{failed, fold, say};
 use coop::__private::{census, tasks};
+use coop::Coordinator;
 use coop::chan::{Receiver, Sender};
 use coop::net::UnixStream;
-use coop::Coordinator;
 use coop::sync::Mutex;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

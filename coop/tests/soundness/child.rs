@@ -27,49 +27,28 @@ impl Ended {
     /// The child did all it had to do.
     #[track_caller]
     pub fn succeeded(self) -> Self {
-        assert!(
-            self.status.success(),
-            "the child ended with {}\n{}",
-            self.status,
-            self.stderr
-        );
+        assert!(self.status.success(), "the child ended with {}\n{}", self.status, self.stderr);
         self
     }
 
     /// The child died of this signal.
     #[track_caller]
     pub fn died_of(self, signal: i32) -> Self {
-        assert_eq!(
-            self.status.signal(),
-            Some(signal),
-            "the child ended with {}\n{}",
-            self.status,
-            self.stderr
-        );
+        assert_eq!(self.status.signal(), Some(signal), "the child ended with {}\n{}", self.status, self.stderr);
         self
     }
 
     /// The child exited with this code.
     #[track_caller]
     pub fn exited_with(self, code: i32) -> Self {
-        assert_eq!(
-            self.status.code(),
-            Some(code),
-            "the child ended with {}\n{}",
-            self.status,
-            self.stderr
-        );
+        assert_eq!(self.status.code(), Some(code), "the child ended with {}\n{}", self.status, self.stderr);
         self
     }
 
     /// The child wrote this to its standard error.
     #[track_caller]
     pub fn said(self, text: &str) -> Self {
-        assert!(
-            self.stderr.contains(text),
-            "the child did not say {text:?} but\n{}",
-            self.stderr
-        );
+        assert!(self.stderr.contains(text), "the child did not say {text:?} but\n{}", self.stderr);
         self
     }
 
@@ -83,11 +62,7 @@ impl Ended {
 
 /// What `child!` calls. `place` is the path of a function inside the test: `binary::module::test::here`.
 pub fn run(place: &str, variables: &[(&str, &str)], body: impl FnOnce()) -> Ended {
-    let test = place
-        .trim_end_matches("::here")
-        .split_once("::")
-        .expect("the path begins with the binary")
-        .1;
+    let test = place.trim_end_matches("::here").split_once("::").expect("the path begins with the binary").1;
     if std::env::var(PART).as_deref() == Ok(test) {
         body();
         std::process::exit(0);
@@ -119,10 +94,7 @@ pub fn run(place: &str, variables: &[(&str, &str)], body: impl FnOnce()) -> Ende
         }
         thread::sleep(Duration::from_millis(2));
     };
-    Ended {
-        status,
-        stderr: reader.join().unwrap(),
-    }
+    Ended { status, stderr: reader.join().unwrap() }
 }
 
 /// Runs a closure in a child process, which is this test alone, started again. One for each test.
@@ -145,8 +117,5 @@ pub fn descriptors() -> usize {
 
 /// How many mappings this process has.
 pub fn mappings() -> usize {
-    std::fs::read_to_string("/proc/self/maps")
-        .expect("/proc is mounted")
-        .lines()
-        .count()
+    std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted").lines().count()
 }

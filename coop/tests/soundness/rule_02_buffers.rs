@@ -17,20 +17,12 @@ fn nothing_is_written_after(leave: impl FnOnce(&UnixStream, &mut [u8])) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut buffer = UNTOUCHED;
     leave(&ours, &mut buffer);
-    assert_eq!(
-        coop::__private::census().operations,
-        0,
-        "the kernel has nothing any more"
-    );
+    assert_eq!(coop::__private::census().operations, 0, "the kernel has nothing any more");
     theirs.send_all(b"too late").unwrap();
     coop::sleep(Duration::from_millis(1)).unwrap();
     assert_eq!(buffer, UNTOUCHED, "the buffer is ours again");
     let mut next = [0; 16];
-    assert_eq!(
-        (ours.recv(&mut next).unwrap(), &next[..8]),
-        (8, &b"too late"[..]),
-        "and the bytes went to nobody"
-    );
+    assert_eq!((ours.recv(&mut next).unwrap(), &next[..8]), (8, &b"too late"[..]), "and the bytes went to nobody");
 }
 
 /// Gives a started receive time to be submitted.
@@ -49,11 +41,7 @@ fn a_handle_that_is_dropped() {
                 let incoming = s.start(op::recv(conn, buffer));
                 let_it_fly();
                 drop(incoming);
-                assert_eq!(
-                    coop::__private::census().operations,
-                    0,
-                    "drained by the drop, not by the scope"
-                );
+                assert_eq!(coop::__private::census().operations, 0, "drained by the drop, not by the scope");
             });
         });
     });
@@ -268,14 +256,7 @@ fn a_large_send_that_is_dropped_half_sent_takes_no_more_from_its_buffer() {
         drop(ours);
         let mut received = Vec::new();
         std::io::Read::read_to_end(&mut &theirs, &mut received).unwrap();
-        assert!(
-            !received.is_empty() && received.len() < 4 << 20,
-            "half sent: {}",
-            received.len()
-        );
-        assert!(
-            received.iter().all(|byte| *byte == 1),
-            "what was sent was sent before the drop returned"
-        );
+        assert!(!received.is_empty() && received.len() < 4 << 20, "half sent: {}", received.len());
+        assert!(received.iter().all(|byte| *byte == 1), "what was sent was sent before the drop returned");
     });
 }

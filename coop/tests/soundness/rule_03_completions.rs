@@ -38,10 +38,7 @@ fn receive(way: u64, conn: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> 
         }?,
         3 => match conn.recv_exact(buffer) {
             Ok(()) => Ok(buffer.len()),
-            Err(error) => Partial::of(&error)
-                .map(|partial| partial.done)
-                .filter(|done| *done > 0)
-                .ok_or(error),
+            Err(error) => Partial::of(&error).map(|partial| partial.done).filter(|done| *done > 0).ok_or(error),
         },
         4 => coop::timeout(Duration::from_nanos(20_000), || conn.recv(buffer)),
         _ => coop::wait_all(|s| {
@@ -50,10 +47,9 @@ fn receive(way: u64, conn: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> 
             match arrived {
                 Ok(arrived) => arrived,
                 // The kill came to the `select!`; a result may have come to the Handle.
-                Err(killed) => incoming
-                    .cancel()
-                    .map(|received| received.map(|received| received.n()))
-                    .or(Some(Err(killed.into()))),
+                Err(killed) => {
+                    incoming.cancel().map(|received| received.map(|received| received.n())).or(Some(Err(killed.into())))
+                }
             }
             .expect("one or the other")
         }),
@@ -66,7 +62,7 @@ fn bytes_sent_are_bytes_received_and_bytes_left_however_a_receiver_is_killed() {
         child!([("COOP_TASKRUN", mode)], || {
             coop::run(|| {
                 let before = descriptors();
-                for seed in 0..3_000 {
+                for seed in 0..8_000 {
                     let random = Random::new(seed);
                     let (ours, theirs) = UnixStream::pair().unwrap();
                     let way = random.below(6);
@@ -159,11 +155,7 @@ macro_rules! race_acceptors {
                 let left = std::iter::from_fn(|| {
                     coop::select! { accepted = op::accept(&*listener) => accepted.ok(), default => None }.unwrap()
                 });
-                assert_eq!(
-                    accepted.get() + left.count(),
-                    connections.len(),
-                    "seed {seed}, way {way}"
-                );
+                assert_eq!(accepted.get() + left.count(), connections.len(), "seed {seed}, way {way}");
             }
             let census = coop::__private::census();
             assert_eq!((census.operations, census.strays, descriptors()), (0, 0, before));
@@ -180,10 +172,10 @@ fn each_connection_is_accepted_once_or_left_however_an_acceptor_is_killed() {
                 let address = SocketAddr::from_abstract_name(&name[1..]).unwrap();
                 std::os::unix::net::UnixStream::connect_addr(&address).unwrap()
             };
-            race_acceptors!(2_000, UnixListener::bind(&name).unwrap(), connect);
+            race_acceptors!(5_000, UnixListener::bind(&name).unwrap(), connect);
             let connect =
                 |listener: &TcpListener| std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            race_acceptors!(400, TcpListener::bind("127.0.0.1:0").unwrap(), connect);
+            race_acceptors!(800, TcpListener::bind("127.0.0.1:0").unwrap(), connect);
         })
         .succeeded();
     }
@@ -284,10 +276,7 @@ fn a_thousand_operations_are_started_over_a_full_submission_queue() {
             let mut buffers = vec![[0u8; 1]; 1_000];
             coop::wait_all(|s| {
                 // Nothing waits meanwhile: whatever does not fit is handed over on the way.
-                let handles: Vec<_> = buffers
-                    .iter_mut()
-                    .map(|buffer| s.start(op::recv(&ours, buffer)))
-                    .collect();
+                let handles: Vec<_> = buffers.iter_mut().map(|buffer| s.start(op::recv(&ours, buffer))).collect();
                 theirs.send_all(&[7; 1_000]).unwrap();
                 for handle in handles {
                     assert_eq!(handle.wait().unwrap().bytes(), [7]);
@@ -310,11 +299,7 @@ fn a_result_that_came_before_the_kill_is_delivered_by_a_wait_that_begins_after_i
                     let (bytes, message) = (inner.start(op::recv(&ours, &mut buffer)), inner.start(op::receive(&rx)));
                     let connection = inner.start(op::accept(&listener));
                     let _ = coop::sleep(Duration::from_secs(3600));
-                    (
-                        bytes.wait().map(|bytes| bytes.n()).ok(),
-                        message.wait(),
-                        connection.wait().map(drop),
-                    )
+                    (bytes.wait().map(|bytes| bytes.n()).ok(), message.wait(), connection.wait().map(drop))
                 })
             });
             coop::yield_now().unwrap();

@@ -144,17 +144,9 @@ fn many_threads_submit_to_one_cooperator() {
             .map(|number| {
                 let remote = remote.clone();
                 thread::spawn(move || {
-                    let submit = |n: usize| {
-                        remote
-                            .submit(move || (n, thread::current().id()))
-                            .map_err(drop)
-                            .unwrap()
-                    };
+                    let submit = |n: usize| remote.submit(move || (n, thread::current().id())).map_err(drop).unwrap();
                     let mut handles: Vec<_> = (0..500).map(|n| submit(number * 500 + n)).collect();
-                    handles
-                        .iter_mut()
-                        .map(|handle| handle.join().unwrap())
-                        .collect::<Vec<_>>()
+                    handles.iter_mut().map(|handle| handle.join().unwrap()).collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -163,11 +155,6 @@ fn many_threads_submit_to_one_cooperator() {
         }
         let mut answers: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         answers.sort_by_key(|(n, _)| *n);
-        assert!(
-            answers
-                .iter()
-                .enumerate()
-                .all(|(index, answer)| *answer == (index, home))
-        );
+        assert!(answers.iter().enumerate().all(|(index, answer)| *answer == (index, home)));
     });
 }

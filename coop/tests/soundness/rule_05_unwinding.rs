@@ -70,9 +70,7 @@ fn every_wait_is_refused_at_once_and_no_other_task_runs() {
             assert!(is_unwinding(ours.peek(&mut buffer).unwrap_err()));
             assert!(is_unwinding(ours.send(b"x").unwrap_err()));
             assert!(is_unwinding(listener.accept().map(drop).unwrap_err()));
-            assert!(is_unwinding(
-                UnixStream::connect("\0coop-nowhere").map(drop).unwrap_err()
-            ));
+            assert!(is_unwinding(UnixStream::connect("\0coop-nowhere").map(drop).unwrap_err()));
             assert!(is_unwinding(signal.recv().unwrap_err()));
             let (slept, expired) = coop::deadline(LONG, || coop::sleep(LONG));
             assert!(slept.is_err_and(unwinding) && !expired.is_expired());
@@ -133,10 +131,7 @@ fn an_operation_in_flight_is_drained_in_place_before_any_other_task_runs() {
         theirs.send_all(b"late").unwrap();
         assert_eq!((buffer, ours.recv(&mut [0; 4]).unwrap()), ([0; 4], 4));
     });
-    assert_eq!(
-        trace.take(),
-        ["drained while panicking: true, left: 0", "another task runs"]
-    );
+    assert_eq!(trace.take(), ["drained while panicking: true, left: 0", "another task runs"]);
 }
 
 #[test]
@@ -180,10 +175,7 @@ fn a_detached_child_of_such_a_destructor_runs_later_and_is_not_unwinding() {
         trace.say("unwound");
         child.unwrap().join().unwrap();
     });
-    assert_eq!(
-        trace.take(),
-        ["spawned", "unwound", "the child has slept, panicking: false"]
-    );
+    assert_eq!(trace.take(), ["spawned", "unwound", "the child has slept, panicking: false"]);
 }
 
 #[test]

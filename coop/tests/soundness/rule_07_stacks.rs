@@ -38,12 +38,7 @@ fn cure(kib: usize) -> String {
 fn an_overflow_in_small_frames_names_the_task_the_size_and_the_cure() {
     child!(|| {
         coop::run(|| {
-            TaskBuilder::new()
-                .name("deep")
-                .stack(64 * 1024)
-                .spawn(|| small_frames(0))
-                .join()
-                .unwrap();
+            TaskBuilder::new().name("deep").stack(64 * 1024).spawn(|| small_frames(0)).join().unwrap();
         });
     })
     .died_of(libc::SIGABRT)
@@ -55,12 +50,7 @@ fn an_overflow_in_small_frames_names_the_task_the_size_and_the_cure() {
 fn an_overflow_by_one_frame_of_a_mebibyte_does_too() {
     child!(|| {
         coop::run(|| {
-            TaskBuilder::new()
-                .name("wide")
-                .stack(128 * 1024)
-                .spawn(mebibyte_frame)
-                .join()
-                .unwrap();
+            TaskBuilder::new().name("wide").stack(128 * 1024).spawn(mebibyte_frame).join().unwrap();
         });
     })
     .died_of(libc::SIGABRT)
@@ -78,9 +68,11 @@ fn the_default_stack_and_the_roots_are_reported_too() {
 
 #[test]
 fn the_overflow_of_the_root_is_reported() {
-    child!(|| assert_eq!(coop::run(|| small_frames(0)), 0))
-        .died_of(libc::SIGABRT)
-        .said(&report("root", 1, 2048 * SCALE));
+    child!(|| assert_eq!(coop::run(|| small_frames(0)), 0)).died_of(libc::SIGABRT).said(&report(
+        "root",
+        1,
+        2048 * SCALE,
+    ));
 }
 
 #[test]
@@ -117,11 +109,7 @@ fn an_overflow_in_a_destructor_that_a_panic_runs_is_reported() {
                 let _deep = Deep;
                 panic!("on purpose")
             };
-            let _ = TaskBuilder::new()
-                .name("unwinding")
-                .stack(64 * 1024)
-                .spawn::<_, ()>(body)
-                .join();
+            let _ = TaskBuilder::new().name("unwinding").stack(64 * 1024).spawn::<_, ()>(body).join();
         });
     })
     .died_of(libc::SIGABRT)
@@ -131,24 +119,14 @@ fn an_overflow_in_a_destructor_that_a_panic_runs_is_reported() {
 #[test]
 fn an_overflow_on_a_thread_that_rust_did_not_start_is_reported() {
     extern "C" fn start(_: *mut libc::c_void) -> *mut libc::c_void {
-        coop::run(|| {
-            TaskBuilder::new()
-                .name("foreign")
-                .stack(64 * 1024)
-                .spawn(|| small_frames(0))
-                .join()
-                .unwrap()
-        });
+        coop::run(|| TaskBuilder::new().name("foreign").stack(64 * 1024).spawn(|| small_frames(0)).join().unwrap());
         std::ptr::null_mut()
     }
     child!(|| {
         // SAFETY: the thread is joined before anything it uses goes.
         unsafe {
             let mut thread = std::mem::zeroed();
-            assert_eq!(
-                libc::pthread_create(&mut thread, std::ptr::null(), start, std::ptr::null_mut()),
-                0
-            );
+            assert_eq!(libc::pthread_create(&mut thread, std::ptr::null(), start, std::ptr::null_mut()), 0);
             libc::pthread_join(thread, std::ptr::null_mut());
         }
     })
@@ -167,11 +145,7 @@ fn a_stack_that_is_used_again_and_was_trimmed_is_still_guarded() {
                 // Idle: what is unused goes back to the kernel.
                 coop::sleep(Duration::from_millis(2)).unwrap();
             }
-            TaskBuilder::new()
-                .name("again")
-                .spawn(|| small_frames(0))
-                .join()
-                .unwrap();
+            TaskBuilder::new().name("again").spawn(|| small_frames(0)).join().unwrap();
         };
         Builder::new().warm_stacks(0).run(run).unwrap();
     })
@@ -185,9 +159,7 @@ fn other_faults_behave_as_ever() {
     child!(|| {
         coop::run(|| {
             // SAFETY: none: it is meant to fault.
-            coop::spawn(|| unsafe { black_box(std::ptr::null::<u8>()).read_volatile() })
-                .join()
-                .unwrap();
+            coop::spawn(|| unsafe { black_box(std::ptr::null::<u8>()).read_volatile() }).join().unwrap();
         });
     })
     .died_of(libc::SIGSEGV)
@@ -242,9 +214,7 @@ impl Probe {
         let here = (&raw const local).addr() / PAGE * PAGE;
         let usable = (0..).take_while(|page| self.can_read(here - page * PAGE)).count();
         let bottom = here - (usable - 1) * PAGE;
-        let guarded = (1..=1024)
-            .take_while(|page| !self.can_read(bottom - page * PAGE))
-            .count();
+        let guarded = (1..=1024).take_while(|page| !self.can_read(bottom - page * PAGE)).count();
         (usable * PAGE, guarded * PAGE)
     }
 }
@@ -262,15 +232,9 @@ fn below_every_stack_lie_at_least_64_kib_that_nobody_can_touch() {
                 };
                 for mut task in (0..5).map(measure).collect::<Vec<_>>() {
                     let (usable, guarded) = task.join().unwrap();
-                    assert!(
-                        guarded >= 64 * 1024,
-                        "{guarded} bytes of guard below a stack of {kib} KiB"
-                    );
+                    assert!(guarded >= 64 * 1024, "{guarded} bytes of guard below a stack of {kib} KiB");
                     // Above lie the record and the runtime's first frames.
-                    assert!(
-                        usable + 16 * 1024 >= kib * 1024 * SCALE,
-                        "{usable} bytes of {kib} KiB are left"
-                    );
+                    assert!(usable + 16 * 1024 >= kib * 1024 * SCALE, "{usable} bytes of {kib} KiB are left");
                 }
             }
         }

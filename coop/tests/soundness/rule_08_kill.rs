@@ -27,9 +27,7 @@ type Body = fn(&World) -> Result<(), Killed>;
 /// A wait in each way there is. Each would last for ever, and gives `Err` only when it was killed.
 fn waits() -> Vec<(&'static str, Body)> {
     fn killed<T>(result: std::io::Result<T>) -> Result<(), Killed> {
-        result
-            .map(drop)
-            .map_err(|error| Killed::of(&error).unwrap_or_else(|| panic!("{error}")))
+        result.map(drop).map_err(|error| Killed::of(&error).unwrap_or_else(|| panic!("{error}")))
     }
     vec![
         ("sleep", |_| coop::sleep(LONG)),
@@ -95,9 +93,7 @@ fn waits() -> Vec<(&'static str, Body)> {
                 killed(accepting.wait())
             })
         }),
-        ("shield", |_| {
-            coop::shield(Duration::from_millis(2), || coop::sleep(LONG))
-        }),
+        ("shield", |_| coop::shield(Duration::from_millis(2), || coop::sleep(LONG))),
         ("nested run", |_| coop::run(|| coop::sleep(LONG))),
     ]
 }
@@ -134,18 +130,14 @@ fn a_task_is_killed_in_every_wait_there_is_and_its_destructors_run() {
                     (0..patience).for_each(|_| coop::sleep(Duration::from_nanos(1)).unwrap());
                     task.kill();
                     task.kill();
-                    task.join()
-                        .unwrap_or_else(|error| panic!("{name} after {patience}: {error}"));
+                    task.join().unwrap_or_else(|error| panic!("{name} after {patience}: {error}"));
                     task.kill();
                     assert_eq!(trace.take(), ["killed", "second", "first"], "{name} after {patience}");
                 }
             }
             drop(world);
             let census = coop::__private::census();
-            assert_eq!(
-                (census.tasks, census.operations, census.has_timers, descriptors()),
-                (1, 0, false, before)
-            );
+            assert_eq!((census.tasks, census.operations, census.has_timers, descriptors()), (1, 0, false, before));
         });
     })
     .succeeded();
@@ -172,10 +164,7 @@ fn what_was_handed_over_before_the_kill_is_the_tasks() {
             tasks.iter().for_each(|task| task.kill());
         });
     });
-    assert_eq!(
-        trace.take(),
-        ["the door: true", "the lock: true", "the message: Ok('m')"]
-    );
+    assert_eq!(trace.take(), ["the door: true", "the lock: true", "the message: Ok('m')"]);
 }
 
 #[test]
@@ -233,15 +222,8 @@ fn a_task_that_swallows_its_kill_freezes_nobody_and_is_reported_once() {
     .succeeded();
     let reports: Vec<&str> = child.stderr.lines().filter(|line| line.starts_with("coop: ")).collect();
     assert_eq!(reports.len(), 1, "{reports:#?}");
-    assert!(
-        reports[0].starts_with("coop: task #2 'stubborn' was killed (by request at "),
-        "{reports:#?}"
-    );
-    assert!(
-        child.stderr.contains("rule_08_kill"),
-        "with its backtrace:\n{}",
-        child.stderr
-    );
+    assert!(reports[0].starts_with("coop: task #2 'stubborn' was killed (by request at "), "{reports:#?}");
+    assert!(child.stderr.contains("rule_08_kill"), "with its backtrace:\n{}", child.stderr);
 }
 
 #[test]
@@ -250,26 +232,14 @@ fn ten_thousand_tasks_that_receive_are_killed_and_joined_and_their_descriptors_c
         coop::run(|| {
             let before = descriptors();
             // A hundred connections, a hundred descriptors of each: more would need more than the usual limit.
-            let limit = libc::rlimit {
-                rlim_cur: 12_000,
-                rlim_max: 12_000,
-            };
+            let limit = libc::rlimit { rlim_cur: 12_000, rlim_max: 12_000 };
             // SAFETY: the limit is valid.
-            assert_eq!(
-                unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) },
-                0,
-                "the hard limit is below 12,000"
-            );
-            let pairs: Vec<_> = (0..100)
-                .map(|_| std::os::unix::net::UnixStream::pair().unwrap())
-                .collect();
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0, "the hard limit is below 12,000");
+            let pairs: Vec<_> = (0..100).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).collect();
             let closed = Rc::new(Cell::new(0));
             let mut tasks: Vec<JoinHandle<bool>> = (0..10_000)
                 .map(|number| {
-                    let (conn, closed) = (
-                        UnixStream::from(pairs[number % 100].0.try_clone().unwrap()),
-                        closed.clone(),
-                    );
+                    let (conn, closed) = (UnixStream::from(pairs[number % 100].0.try_clone().unwrap()), closed.clone());
                     coop::spawn(move || {
                         let _counts = Defer::new(|| closed.set(closed.get() + 1));
                         conn.recv(&mut [0; 64]).is_err_and(|error| Killed::is(&error))
@@ -284,10 +254,7 @@ fn ten_thousand_tasks_that_receive_are_killed_and_joined_and_their_descriptors_c
             drop((tasks, pairs));
             let census = coop::__private::census();
             assert_eq!((closed.get(), descriptors()), (10_000, before));
-            assert_eq!(
-                (census.tasks, census.stacks, census.operations, census.strays),
-                (1, 1, 0, 0)
-            );
+            assert_eq!((census.tasks, census.stacks, census.operations, census.strays), (1, 1, 0, 0));
         });
     })
     .succeeded();

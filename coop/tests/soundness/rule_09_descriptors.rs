@@ -22,10 +22,8 @@ fn accept_in_vain(way: usize, listener: &TcpListener) {
             coop::sleep(LONG).is_err()
         }),
         4 => coop::timeout(Duration::from_millis(1), || listener.accept().map(drop)).is_err(),
-        5 => {
-            coop::select! { _ = op::accept(listener) => false, _ = op::after(Duration::from_millis(1)) => true }
-                != Ok(false)
-        }
+        5 => coop::select! { _ = op::accept(listener) => false, _ = op::after(Duration::from_millis(1)) => true }
+            .unwrap_or(true),
         _ => coop::wait_all(|s| s.start(op::accept(listener)).cancel().is_none()),
     };
     assert!(failed, "nobody connected");
@@ -72,7 +70,7 @@ fn receive_in_vain(way: usize, conn: &TcpStream) {
         5 => coop::timeout(Duration::from_millis(1), || conn.recv(&mut buffer)).is_err(),
         6 => {
             coop::select! { _ = op::recv(conn, &mut buffer) => false, _ = op::after(Duration::from_millis(1)) => true }
-                != Ok(false)
+                .unwrap_or(true)
         }
         _ => coop::wait_all(|s| s.start(op::recv(conn, &mut buffer)).cancel().is_none()),
     };
@@ -126,22 +124,12 @@ fn a_new_connection_with_the_number_of_an_old_one_gets_nothing_of_its() {
                 receiver.kill();
                 receiver.join().unwrap();
                 let (new, new_peer) = UnixStream::pair().unwrap();
-                assert_eq!(
-                    std::os::fd::AsRawFd::as_raw_fd(&new),
-                    number,
-                    "the kernel gives the lowest free number"
-                );
+                assert_eq!(std::os::fd::AsRawFd::as_raw_fd(&new), number, "the kernel gives the lowest free number");
                 new_peer.send_all(b"new").unwrap();
                 let mut buffer = [0; 8];
-                assert_eq!(
-                    (new.recv(&mut buffer).unwrap(), &buffer[..3]),
-                    (3, &b"new"[..]),
-                    "round {round}"
-                );
+                assert_eq!((new.recv(&mut buffer).unwrap(), &buffer[..3]), (3, &b"new"[..]), "round {round}");
                 assert!(
-                    old_peer
-                        .send(b"x")
-                        .is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe),
+                    old_peer.send(b"x").is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe),
                     "round {round}"
                 );
             }

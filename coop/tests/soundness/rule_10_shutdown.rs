@@ -31,12 +31,7 @@ fn the_roots_return_kills_what_is_left_and_awaits_it() {
     trace.say("run has returned");
     assert_eq!(
         (value, trace.take()),
-        (
-            5,
-            ["the root returns", "cleaned up", "run has returned"]
-                .map(String::from)
-                .to_vec()
-        )
+        (5, ["the root returns", "cleaned up", "run has returned"].map(String::from).to_vec())
     );
 }
 
@@ -54,12 +49,7 @@ fn daemons_are_killed_by_the_return_of_their_parent_and_by_the_end_of_their_scop
         parent.join().unwrap();
         coop::wait_all(|s| {
             TaskBuilder::new().daemon().spawn_in(s, daemon(trace.clone()));
-            s.spawn(|| {
-                trace.say(format!(
-                    "a child of the scope: {:?}",
-                    coop::sleep(Duration::from_millis(1))
-                ))
-            });
+            s.spawn(|| trace.say(format!("a child of the scope: {:?}", coop::sleep(Duration::from_millis(1)))));
             coop::yield_now().unwrap();
             trace.say("the scope's body returns");
         });
@@ -94,22 +84,12 @@ fn tasks_that_outstay_the_grace_are_named_and_awaited_nevertheless() {
 #[test]
 fn tasks_that_outstay_the_grace_abort_the_process_if_so_configured() {
     let run = || {
-        Builder::new()
-            .grace(Duration::from_millis(10))
-            .on_stuck(Stuck::Abort)
-            .run(|| {
-                drop(
-                    TaskBuilder::new()
-                        .name("lingering")
-                        .spawn(|| coop::shield(LONG, || coop::sleep(LONG))),
-                );
-                coop::yield_now().unwrap();
-            })
+        Builder::new().grace(Duration::from_millis(10)).on_stuck(Stuck::Abort).run(|| {
+            drop(TaskBuilder::new().name("lingering").spawn(|| coop::shield(LONG, || coop::sleep(LONG))));
+            coop::yield_now().unwrap();
+        })
     };
-    child!(|| run().unwrap())
-        .died_of(libc::SIGABRT)
-        .said("these tasks have not:")
-        .said("lingering #2: sleep");
+    child!(|| run().unwrap()).died_of(libc::SIGABRT).said("these tasks have not:").said("lingering #2: sleep");
 }
 
 /// A server with sessions, clients that talk to it, and timers: something of everything.
@@ -174,19 +154,10 @@ fn a_server_killed_in_mid_traffic_and_restarted_a_thousand_times_leaks_nothing()
                 in_traffic += usize::from(coop::__private::census().operations > 4);
                 server.kill();
                 let end = server.join();
-                assert!(
-                    end.is_ok() || matches!(end, Err(coop::JoinError::Panicked(_))),
-                    "seed {seed}: {end:?}"
-                );
+                assert!(end.is_ok() || matches!(end, Err(coop::JoinError::Panicked(_))), "seed {seed}: {end:?}");
                 drop(server);
                 let census = coop::__private::census();
-                let left = (
-                    census.tasks,
-                    census.stacks,
-                    census.operations,
-                    census.strays,
-                    census.has_timers,
-                );
+                let left = (census.tasks, census.stacks, census.operations, census.strays, census.has_timers);
                 assert_eq!(left, (1, 1, 0, 0, false), "seed {seed}");
                 match seed {
                     50 => settled = (descriptors(), mappings()),
@@ -222,9 +193,12 @@ fn nothing_is_in_flight_when_a_cooperator_goes() {
     let mut spare = coop::__private::SpareStacks::default();
     for seed in 0..50 {
         let name = format!("\0coop-census-{}", std::process::id());
-        let (result, census) = Builder::new()
-            .run_counted(&mut spare, || serve(&name, &Random::new(seed)))
-            .unwrap();
+        let run = || {
+            // Has the ring watch an inbox until the end.
+            let _remote = coop::remote()?;
+            serve(&name, &Random::new(seed))
+        };
+        let (result, census) = Builder::new().run_counted(&mut spare, run).unwrap();
         result.unwrap().unwrap();
         assert_eq!(
             (census.tasks, census.stacks, census.operations, census.has_timers),

@@ -13,19 +13,13 @@ const FIX: &str =
 #[track_caller]
 fn names_the_fix<T>(result: io::Result<T>) {
     let error = result.map(drop).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.to_string().as_str()),
-        (io::ErrorKind::Unsupported, FIX)
-    );
+    assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::Unsupported, FIX));
 }
 
 #[track_caller]
 fn panics_with_the_fix<T>(f: impl FnOnce() -> T + UnwindSafe) {
     let payload = catch_unwind(|| drop(f())).unwrap_err();
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(payload.downcast_ref::<&str>().copied());
+    let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
     assert_eq!(text, Some(FIX));
 }
 
@@ -35,11 +29,8 @@ fn io_gives_an_error_that_names_the_fix() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let unix = UnixListener::bind(format!("\0coop-none-{}", std::process::id())).unwrap();
     // Also where it would not wait.
-    io::Write::write_all(
-        &mut &std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(theirs)),
-        b"here",
-    )
-    .unwrap();
+    io::Write::write_all(&mut &std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(theirs)), b"here")
+        .unwrap();
     names_the_fix(ours.recv(&mut [0; 4]));
     names_the_fix(ours.peek(&mut [0; 4]));
     names_the_fix(ours.send(b"x"));
@@ -92,23 +83,13 @@ fn what_needs_no_task_works() {
 fn drops_do_nothing() {
     let kept = coop::run(|| {
         let signal = coop::signal::listen(libc::SIGUSR2).unwrap();
-        (
-            coop::spawn(|| 1),
-            coop::remote().unwrap(),
-            signal,
-            UnixStream::pair().unwrap(),
-            coop::chan::bounded::<u8>(1),
-        )
+        (coop::spawn(|| 1), coop::remote().unwrap(), signal, UnixStream::pair().unwrap(), coop::chan::bounded::<u8>(1))
     });
     kept.0.kill();
     drop(kept);
     let (ours, _theirs) = UnixStream::pair().unwrap();
     let mut buffer = [0; 4];
-    drop((
-        op::recv(&ours, &mut buffer),
-        op::after(Duration::ZERO),
-        op::send(&ours, b"x"),
-    ));
+    drop((op::recv(&ours, &mut buffer), op::after(Duration::ZERO), op::send(&ours, b"x")));
 }
 
 #[test]

@@ -33,10 +33,7 @@ impl Foreign {
             // SAFETY: both were split by `start`.
             let (this, f) = unsafe {
                 let this: &'static Foreign = &*std::ptr::with_exposed_provenance(join(low, high));
-                (
-                    this,
-                    std::mem::transmute::<usize, fn(&'static Foreign)>(join(f_low, f_high)),
-                )
+                (this, std::mem::transmute::<usize, fn(&'static Foreign)>(join(f_low, f_high)))
             };
             f(this);
             unreachable!("it always goes back");
@@ -47,23 +44,11 @@ impl Foreign {
         unsafe {
             let there = self.there.get();
             assert_eq!(libc::getcontext(there), 0);
-            (*there).uc_stack = libc::stack_t {
-                ss_sp: stack.as_mut_ptr().cast(),
-                ss_flags: 0,
-                ss_size: stack.len(),
-            };
+            (*there).uc_stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
             (*there).uc_link = self.here.get();
             let entry: extern "C" fn(u32, u32, u32, u32) = entry;
             let entry = std::mem::transmute::<extern "C" fn(u32, u32, u32, u32), extern "C" fn()>(entry);
-            libc::makecontext(
-                there,
-                entry,
-                4,
-                this as u32,
-                (this >> 32) as u32,
-                f as u32,
-                (f >> 32) as u32,
-            );
+            libc::makecontext(there, entry, 4, this as u32, (this >> 32) as u32, f as u32, (f >> 32) as u32);
             libc::swapcontext(self.here.get(), there);
         }
     }
@@ -107,24 +92,14 @@ fn a_timeout_that_is_left_inside_another_aborts() {
 
 #[test]
 fn a_scope_that_is_left_inside_a_shield_aborts() {
-    let (scope, shield) = (
-        |f: &mut dyn FnMut()| coop::wait_all(|_| f()),
-        |f: &mut dyn FnMut()| coop::shield(LONG, f),
-    );
-    child!(|| out_of_order(scope, shield))
-        .died_of(libc::SIGABRT)
-        .said(OUT_OF_ORDER);
+    let (scope, shield) = (|f: &mut dyn FnMut()| coop::wait_all(|_| f()), |f: &mut dyn FnMut()| coop::shield(LONG, f));
+    child!(|| out_of_order(scope, shield)).died_of(libc::SIGABRT).said(OUT_OF_ORDER);
 }
 
 #[test]
 fn a_shield_that_is_left_inside_a_scope_aborts() {
-    let (scope, shield) = (
-        |f: &mut dyn FnMut()| coop::wait_all(|_| f()),
-        |f: &mut dyn FnMut()| coop::shield(LONG, f),
-    );
-    child!(|| out_of_order(shield, scope))
-        .died_of(libc::SIGABRT)
-        .said(OUT_OF_ORDER);
+    let (scope, shield) = (|f: &mut dyn FnMut()| coop::wait_all(|_| f()), |f: &mut dyn FnMut()| coop::shield(LONG, f));
+    child!(|| out_of_order(shield, scope)).died_of(libc::SIGABRT).said(OUT_OF_ORDER);
 }
 
 #[test]
@@ -155,11 +130,7 @@ fn the_users_destructors_run_before_the_catch_or_after_the_drain() {
         let trace = trace.clone();
         move || {
             let census = coop::__private::census();
-            trace.say(format!(
-                "{what}: {} in flight, {} tasks",
-                census.operations,
-                census.tasks - 1
-            ));
+            trace.say(format!("{what}: {} in flight, {} tasks", census.operations, census.tasks - 1));
         }
     }
     struct Payload(Option<Box<dyn FnOnce()>>);

@@ -18,10 +18,7 @@ impl Trace {
 
     /// Something that says `text` when it is dropped.
     pub fn at_drop(&self, text: impl Into<String>) -> AtDrop {
-        AtDrop {
-            trace: self.clone(),
-            text: text.into(),
-        }
+        AtDrop { trace: self.clone(), text: text.into() }
     }
 }
 

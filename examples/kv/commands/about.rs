@@ -12,10 +12,9 @@ pub(super) fn select(call: &mut Call<'_>) {
     match resp::integer(call.request.arg(1)).map(i32::try_from) {
         Some(Ok(0)) => resp::ok(call.out),
         Some(Ok(_)) => resp::error(call.out, &[b"ERR DB index is out of range"]),
-        Some(Err(_)) => resp::error(
-            call.out,
-            &[b"ERR value is out of range, value must between -2147483648 and 2147483647"],
-        ),
+        Some(Err(_)) => {
+            resp::error(call.out, &[b"ERR value is out of range, value must between -2147483648 and 2147483647"])
+        }
         None => resp::error(call.out, &[b"ERR value is not an integer or out of range"]),
     }
 }

@@ -25,16 +25,9 @@ pub(super) enum Unit {
 impl Unit {
     /// The unit that an option of `SET` announces.
     pub(super) fn of_option(name: &[u8]) -> Option<Self> {
-        let units: [(&[u8], Self); 4] = [
-            (b"EX", Self::Seconds),
-            (b"PX", Self::Millis),
-            (b"EXAT", Self::UnixSeconds),
-            (b"PXAT", Self::UnixMillis),
-        ];
-        units
-            .into_iter()
-            .find(|(option, _)| option.eq_ignore_ascii_case(name))
-            .map(|(_, unit)| unit)
+        let units: [(&[u8], Self); 4] =
+            [(b"EX", Self::Seconds), (b"PX", Self::Millis), (b"EXAT", Self::UnixSeconds), (b"PXAT", Self::UnixMillis)];
+        units.into_iter().find(|(option, _)| option.eq_ignore_ascii_case(name)).map(|(_, unit)| unit)
     }
 
     /// `time` as milliseconds from the epoch.
@@ -60,10 +53,7 @@ impl Unit {
 }
 
 fn invalid_time(call: &mut Call<'_>, command: &str) {
-    resp::error(
-        call.out,
-        &[b"ERR invalid expire time in '", command.as_bytes(), b"' command"],
-    );
+    resp::error(call.out, &[b"ERR invalid expire time in '", command.as_bytes(), b"' command"]);
 }
 
 pub(super) fn expire(call: &mut Call<'_>) {
@@ -112,12 +102,7 @@ impl Condition {
                 }
             }
         }
-        let Self {
-            none,
-            some,
-            later,
-            earlier,
-        } = condition;
+        let Self { none, some, later, earlier } = condition;
         let conflict: &[u8] = if none && (some || later || earlier) {
             b"ERR NX and XX, GT or LT options at the same time are not compatible"
         } else if later && earlier {
@@ -183,10 +168,7 @@ fn time_left(call: &mut Call<'_>, in_unit: fn(Millis) -> Millis) {
 
 pub(super) fn persist(call: &mut Call<'_>) {
     let key = call.request.arg(1);
-    let had = call
-        .store
-        .deadline(key, call.now)
-        .is_some_and(|deadline| deadline != NEVER);
+    let had = call.store.deadline(key, call.now).is_some_and(|deadline| deadline != NEVER);
     if had {
         call.store.set_deadline(key, NEVER, call.now);
     }
@@ -207,10 +189,7 @@ mod tests {
     fn run(store: &mut Store, now: Millis, line: &str) -> String {
         let (mut args, mut out) = (Args::default(), Vec::new());
         let line = format!("{line}\r\n");
-        assert_eq!(
-            resp::parse(line.as_bytes(), &mut args),
-            Parsed::Complete { consumed: line.len() }
-        );
+        assert_eq!(resp::parse(line.as_bytes(), &mut args), Parsed::Complete { consumed: line.len() });
         let request = args.request(line.as_bytes());
         if let Some(command) = commands::resolve(request, &mut out) {
             command.run(request, store, now, &mut out);
@@ -220,32 +199,14 @@ mod tests {
 
     #[test]
     fn time_left_goes_down_to_the_end() {
-        for set in [
-            "SET k v EX 10",
-            "SET k v PX 10000",
-            "SET k v EXAT 1700000010",
-            "SET k v PXAT 1700000010000",
-        ] {
+        for set in ["SET k v EX 10", "SET k v PX 10000", "SET k v EXAT 1700000010", "SET k v PXAT 1700000010000"] {
             let mut store = Store::new();
             assert_eq!(run(&mut store, NOW, set), "+OK");
             // TTL rounds to the nearest second, as Redis does.
-            let moments = [
-                (0, ":10", ":10000"),
-                (1, ":10", ":9999"),
-                (501, ":9", ":9499"),
-                (9_999, ":0", ":1"),
-            ];
+            let moments = [(0, ":10", ":10000"), (1, ":10", ":9999"), (501, ":9", ":9499"), (9_999, ":0", ":1")];
             for (after, seconds, millis) in moments {
-                assert_eq!(
-                    run(&mut store, NOW + after, "TTL k"),
-                    seconds,
-                    "{set}, {after} ms later"
-                );
-                assert_eq!(
-                    run(&mut store, NOW + after, "PTTL k"),
-                    millis,
-                    "{set}, {after} ms later"
-                );
+                assert_eq!(run(&mut store, NOW + after, "TTL k"), seconds, "{set}, {after} ms later");
+                assert_eq!(run(&mut store, NOW + after, "PTTL k"), millis, "{set}, {after} ms later");
                 assert_eq!(run(&mut store, NOW + after, "GET k"), "$1 v");
             }
             assert_eq!(run(&mut store, NOW + 10_000, "PTTL k"), ":-2");
@@ -255,12 +216,7 @@ mod tests {
 
     #[test]
     fn every_way_to_set_a_deadline_agrees() {
-        let ways = [
-            "EXPIRE k 7",
-            "PEXPIRE k 7000",
-            "EXPIREAT k 1700000007",
-            "PEXPIREAT k 1700000007000",
-        ];
+        let ways = ["EXPIRE k 7", "PEXPIRE k 7000", "EXPIREAT k 1700000007", "PEXPIREAT k 1700000007000"];
         for way in ways.iter().chain(&["SETEX k 7 v", "PSETEX k 7000 v"]) {
             let mut store = Store::new();
             run(&mut store, NOW, "SET k v");
@@ -273,13 +229,7 @@ mod tests {
     fn writing_in_place_keeps_the_deadline_and_replacing_removes_it() {
         let mut store = Store::new();
         run(&mut store, NOW, "SET k 1 PX 500");
-        for command in [
-            "INCR k",
-            "APPEND k 0",
-            "SET k 5 KEEPTTL",
-            "DECRBY k 2",
-            "SET k 5 XX KEEPTTL GET",
-        ] {
+        for command in ["INCR k", "APPEND k 0", "SET k 5 KEEPTTL", "DECRBY k 2", "SET k 5 XX KEEPTTL GET"] {
             run(&mut store, NOW, command);
             assert_eq!(run(&mut store, NOW, "PTTL k"), ":500", "{command}");
         }

@@ -4,21 +4,13 @@ use super::{Call, syntax_error};
 use crate::resp;
 
 pub(super) fn del(call: &mut Call<'_>) {
-    let removed = call
-        .request
-        .args(1)
-        .filter(|key| call.store.remove(key, call.now))
-        .count();
+    let removed = call.request.args(1).filter(|key| call.store.remove(key, call.now)).count();
     resp::number(call.out, removed as i64);
 }
 
 /// Counts a key as often as it is named.
 pub(super) fn exists(call: &mut Call<'_>) {
-    let found = call
-        .request
-        .args(1)
-        .filter(|key| call.store.contains(key, call.now))
-        .count();
+    let found = call.request.args(1).filter(|key| call.store.contains(key, call.now)).count();
     resp::number(call.out, found as i64);
 }
 

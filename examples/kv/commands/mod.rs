@@ -162,25 +162,11 @@ impl Command {
         keys: (i8, i8, i8),
         run: fn(&mut Call<'_>),
     ) -> Self {
-        Self {
-            name,
-            word: own_word(name),
-            arity,
-            flags,
-            keys,
-            action: Action::Data(run),
-        }
+        Self { name, word: own_word(name), arity, flags, keys, action: Action::Data(run) }
     }
 
     const fn connection(name: &'static str, arity: i8, flags: &'static [&'static str], outcome: Outcome) -> Self {
-        Self {
-            name,
-            word: own_word(name),
-            arity,
-            flags,
-            keys: NO_KEYS,
-            action: Action::Connection(outcome),
-        }
+        Self { name, word: own_word(name), arity, flags, keys: NO_KEYS, action: Action::Connection(outcome) }
     }
 
     const fn container(
@@ -189,26 +175,14 @@ impl Command {
         flags: &'static [&'static str],
         subcommands: &'static [Command],
     ) -> Self {
-        Self {
-            name,
-            word: own_word(name),
-            arity,
-            flags,
-            keys: NO_KEYS,
-            action: Action::Container(subcommands),
-        }
+        Self { name, word: own_word(name), arity, flags, keys: NO_KEYS, action: Action::Container(subcommands) }
     }
 
     /// Runs the command. The reply is appended to `out`, unless the outcome leaves that to the connection.
     #[inline]
     pub fn run(&self, request: Request<'_>, store: &mut Store, now: Millis, out: &mut Vec<u8>) -> Outcome {
         match self.action {
-            Action::Data(run) => run(&mut Call {
-                request,
-                store,
-                now,
-                out,
-            }),
+            Action::Data(run) => run(&mut Call { request, store, now, out }),
             Action::Connection(outcome) => return outcome,
             // Only a bare `COMMAND` is not resolved to a subcommand.
             Action::Container(_) => about::command_all(out),
@@ -253,16 +227,7 @@ fn resolve_in(
     let Some(command) = find(subcommands, request.arg(1)) else {
         let name = container.name.to_ascii_uppercase();
         let given = printable(request.arg(1), 128);
-        resp::error(
-            out,
-            &[
-                b"ERR unknown subcommand '",
-                given,
-                b"'. Try ",
-                name.as_bytes(),
-                b" HELP.",
-            ],
-        );
+        resp::error(out, &[b"ERR unknown subcommand '", given, b"'. Try ", name.as_bytes(), b" HELP."]);
         return None;
     };
     if !command.takes(request.len()) {
@@ -321,33 +286,18 @@ fn unknown_command(request: Request<'_>, out: &mut Vec<u8>) {
         arguments.extend(b"'".iter().chain(shown).chain(b"' "));
     }
     let name = printable(request.arg(0), 128);
-    resp::error(
-        out,
-        &[
-            b"ERR unknown command '",
-            name,
-            b"', with args beginning with: ",
-            &arguments,
-        ],
-    );
+    resp::error(out, &[b"ERR unknown command '", name, b"', with args beginning with: ", &arguments]);
 }
 
 /// What C's `%.{limit}s` prints of `text`.
 fn printable(text: &[u8], limit: usize) -> &[u8] {
-    let end = text
-        .iter()
-        .take(limit)
-        .position(|&byte| byte == 0)
-        .unwrap_or(text.len().min(limit));
+    let end = text.iter().take(limit).position(|&byte| byte == 0).unwrap_or(text.len().min(limit));
     &text[..end]
 }
 
 #[cold]
 fn wrong_arity(name: &str, out: &mut Vec<u8>) {
-    resp::error(
-        out,
-        &[b"ERR wrong number of arguments for '", name.as_bytes(), b"' command"],
-    );
+    resp::error(out, &[b"ERR wrong number of arguments for '", name.as_bytes(), b"' command"]);
 }
 
 #[cold]
@@ -372,27 +322,13 @@ mod tests {
     fn names_are_found_in_any_case_and_only_whole() {
         for command in COMMANDS {
             for name in [command.name.to_owned(), command.name.to_uppercase()] {
-                assert_eq!(
-                    find(COMMANDS, name.as_bytes()).map(|found| found.name),
-                    Some(command.name)
-                );
+                assert_eq!(find(COMMANDS, name.as_bytes()).map(|found| found.name), Some(command.name));
             }
-            for wrong in [
-                format!("{} ", command.name),
-                format!(" {}", command.name),
-                format!("\0{}", command.name),
-            ] {
+            for wrong in [format!("{} ", command.name), format!(" {}", command.name), format!("\0{}", command.name)] {
                 assert!(find(COMMANDS, wrong.as_bytes()).is_none(), "{wrong:?}");
             }
         }
-        for wrong in [
-            &b""[..],
-            b"ge",
-            b"gett",
-            b"GE\x14",
-            b"subscribesubscribe",
-            &[b'g'; 1000],
-        ] {
+        for wrong in [&b""[..], b"ge", b"gett", b"GE\x14", b"subscribesubscribe", &[b'g'; 1000]] {
             assert!(find(COMMANDS, wrong).is_none(), "{wrong:?}");
         }
     }
@@ -401,11 +337,7 @@ mod tests {
     fn names_are_distinct() {
         for commands in [COMMANDS, COMMAND, CONFIG, CLIENT] {
             for (i, command) in commands.iter().enumerate() {
-                assert!(
-                    commands[i + 1..].iter().all(|other| other.word != command.word),
-                    "{}",
-                    command.name
-                );
+                assert!(commands[i + 1..].iter().all(|other| other.word != command.word), "{}", command.name);
             }
         }
     }

@@ -35,12 +35,7 @@ pub(super) fn set(call: &mut Call<'_>) {
     if call.request.len() > 3 {
         return set_with_options(call);
     }
-    call.store.set(
-        call.request.arg(1),
-        call.request.arg(2),
-        Lifetime::Until(NEVER),
-        call.now,
-    );
+    call.store.set(call.request.arg(1), call.request.arg(2), Lifetime::Until(NEVER), call.now);
     resp::ok(call.out);
 }
 
@@ -107,11 +102,7 @@ fn set_with_options(call: &mut Call<'_>) {
         call.store.set(key, value, lifetime, call.now);
     }
     if !options.get {
-        if wanted {
-            resp::ok(call.out)
-        } else {
-            resp::null(call.out)
-        }
+        if wanted { resp::ok(call.out) } else { resp::null(call.out) }
     }
 }
 
@@ -125,12 +116,7 @@ pub(super) fn psetex(call: &mut Call<'_>) {
 
 fn set_for(call: &mut Call<'_>, unit: Unit, command: &str) {
     if let Some(deadline) = unit.positive_deadline(call, 2, command) {
-        call.store.set(
-            call.request.arg(1),
-            call.request.arg(3),
-            Lifetime::Until(deadline),
-            call.now,
-        );
+        call.store.set(call.request.arg(1), call.request.arg(3), Lifetime::Until(deadline), call.now);
         resp::ok(call.out);
     }
 }
@@ -139,20 +125,14 @@ pub(super) fn setnx(call: &mut Call<'_>) {
     let key = call.request.arg(1);
     let new = !call.store.contains(key, call.now);
     if new {
-        call.store
-            .set(key, call.request.arg(2), Lifetime::Until(NEVER), call.now);
+        call.store.set(key, call.request.arg(2), Lifetime::Until(NEVER), call.now);
     }
     resp::number(call.out, i64::from(new));
 }
 
 pub(super) fn getset(call: &mut Call<'_>) {
     get(call);
-    call.store.set(
-        call.request.arg(1),
-        call.request.arg(2),
-        Lifetime::Until(NEVER),
-        call.now,
-    );
+    call.store.set(call.request.arg(1), call.request.arg(2), Lifetime::Until(NEVER), call.now);
 }
 
 pub(super) fn getdel(call: &mut Call<'_>) {
@@ -182,10 +162,7 @@ pub(super) fn append(call: &mut Call<'_>) {
     let (key, more) = (call.request.arg(1), call.request.arg(2));
     let len = match call.store.get_mut(key, call.now) {
         Some(value) if value.len() + more.len() > resp::MAX_BULK => {
-            return resp::error(
-                call.out,
-                &[b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"],
-            );
+            return resp::error(call.out, &[b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"]);
         }
         Some(value) => {
             value.append(more);
@@ -224,8 +201,7 @@ pub(super) fn decrby(call: &mut Call<'_>) {
 fn add(call: &mut Call<'_>, by: i64) {
     let key = call.request.arg(1);
     let Some(held) = call.store.get_mut(key, call.now) else {
-        call.store
-            .set(key, itoa::Buffer::new().format(by).as_bytes(), Lifetime::Keep, call.now);
+        call.store.set(key, itoa::Buffer::new().format(by).as_bytes(), Lifetime::Keep, call.now);
         return resp::number(call.out, by);
     };
     match resp::integer(held).map(|value| value.checked_add(by)) {

@@ -47,9 +47,7 @@ impl Program {
         match program.lines.recv_timeout(PATIENCE) {
             Ok(line) => {
                 let place = line.split_once(" listens at ").map(|(_, place)| place);
-                program.place = place
-                    .unwrap_or_else(|| panic!("not what a server says first: {line}"))
-                    .to_owned();
+                program.place = place.unwrap_or_else(|| panic!("not what a server says first: {line}")).to_owned();
                 program
             }
             Err(_) => {
@@ -61,40 +59,25 @@ impl Program {
 
     /// Starts a program that is no server.
     pub fn spawn(command: &mut Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
         // They end with the program, which closes the pipes.
-        thread::spawn(move || {
-            stdout
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-        });
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut stderr = child.stderr.take().expect("it is a pipe");
         let errors = thread::spawn(move || {
             let mut text = Vec::new();
             let _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Self {
-            child,
-            place: String::new(),
-            lines,
-            errors: Some(errors),
-        }
+        Self { child, place: String::new(), lines, errors: Some(errors) }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         let address = self.place.split(' ').next().unwrap_or_default();
-        address
-            .parse()
-            .unwrap_or_else(|_| panic!("it listens at no address: {}", self.place))
+        address.parse().unwrap_or_else(|_| panic!("it listens at no address: {}", self.place))
     }
 
     /// A connection to it, on which nothing waits for ever.
@@ -123,10 +106,7 @@ impl Program {
             }
             if start.elapsed() > PATIENCE {
                 let ended = self.kill_and_wait();
-                panic!(
-                    "it does not end; it has printed {:?} and {}",
-                    ended.printed, ended.errors
-                );
+                panic!("it does not end; it has printed {:?} and {}", ended.printed, ended.errors);
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -149,11 +129,7 @@ impl Program {
 
     fn ended(&mut self, status: ExitStatus) -> Ended {
         let errors = self.errors.take().and_then(|thread| thread.join().ok());
-        Ended {
-            status,
-            printed: self.lines.iter().collect(),
-            errors: errors.unwrap_or_default(),
-        }
+        Ended { status, printed: self.lines.iter().collect(), errors: errors.unwrap_or_default() }
     }
 }
 
@@ -271,10 +247,7 @@ impl Noise {
 
 /// Raises the number of descriptors that this process, and those it starts, may have.
 pub fn allow_descriptors(wanted: u64) {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is valid for both calls.
     unsafe {
         assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
@@ -283,9 +256,5 @@ pub fn allow_descriptors(wanted: u64) {
             assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
         }
     }
-    assert!(
-        limit.rlim_cur >= wanted,
-        "at most {} descriptors are allowed here",
-        limit.rlim_max
-    );
+    assert!(limit.rlim_cur >= wanted, "at most {} descriptors are allowed here", limit.rlim_max);
 }

@@ -14,8 +14,8 @@ pub use tree::{Body, Cause, Delivered, Kind, NodeNo, State};
 
 use crate::program::{COORDINATORS, MUTEXES, Program, TaskNo};
 use crate::report::failed;
-use coop::TaskId;
 use coop::__private::Census;
+use coop::TaskId;
 use queues::{Channel, Coordinator, Flight};
 use tree::{Node, Task};
 

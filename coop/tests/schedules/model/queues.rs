@@ -177,7 +177,8 @@ impl Model {
         match self.deliver(task) {
             Some(cause) => Fate::Killed(cause),
             None => failed(format!(
-                "task {task} was resumed for no reason: nothing of {places:?} is its own at {}", super::show_time(self.now)
+                "task {task} was resumed for no reason: nothing of {places:?} is its own at {}",
+                super::show_time(self.now)
             )),
         }
     }

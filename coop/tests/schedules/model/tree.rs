@@ -309,8 +309,7 @@ impl Model {
         let is_born_killed = self.effective(node).is_some();
         self.live += 1;
         let state = State::Fresh;
-        self.tasks[task] =
-            Task { state, node, frame: node, is_daemon, is_born_killed, has_handle, ..Task::default() };
+        self.tasks[task] = Task { state, node, frame: node, is_daemon, is_born_killed, has_handle, ..Task::default() };
     }
 
     pub fn set_id(&mut self, task: TaskNo, id: TaskId) {
@@ -411,7 +410,9 @@ impl Model {
             return;
         }
         let has_ended = this.state == State::Ended;
-        let Some(parent) = self.nodes[this.node].parent else { return };
+        let Some(parent) = self.nodes[this.node].parent else {
+            return;
+        };
         if self.nodes[parent].kind == Kind::Scope {
             let panic = (self.looks, this.panic);
             self.nodes[parent].panics.push(panic);
@@ -430,7 +431,8 @@ impl Model {
             self.end(task);
         }
         if self.live != live {
-            let missing = self.tasks.iter().position(|t| !matches!(t.state, State::NotYet | State::Ended) && !is_in_tree(t));
+            let missing =
+                self.tasks.iter().position(|t| !matches!(t.state, State::NotYet | State::Ended) && !is_in_tree(t));
             failed(format!("{live} tasks live, which should be {}; missing: task {missing:?}", self.live));
         }
     }

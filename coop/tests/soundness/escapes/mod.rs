@@ -10,9 +10,7 @@ use std::process::Command;
 
 /// Calls the compiler as cargo does for a test of this crate, but for no code.
 fn compile(source: &str, library: &Path) -> String {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/soundness/escapes")
-        .join(source);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/soundness/escapes").join(source);
     let directory = library.parent().expect("the library lies somewhere");
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
         .args([
@@ -38,18 +36,11 @@ fn libraries() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(test.parent().expect("it lies somewhere"))
         .expect("the directory is there")
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("libcoop-"))
-        })
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libcoop-")))
         .filter(|path| path.extension().is_some_and(|extension| extension == "rlib"))
         .collect();
     found.sort_by_key(|path| {
-        std::cmp::Reverse(
-            path.metadata()
-                .and_then(|data| data.modified())
-                .expect("a file has a time"),
-        )
+        std::cmp::Reverse(path.metadata().and_then(|data| data.modified()).expect("a file has a time"))
     });
     found
 }
@@ -70,13 +61,8 @@ fn refusals(messages: &str) -> BTreeSet<String> {
 }
 
 fn expected(source: &str) -> BTreeSet<String> {
-    let marked = source
-        .lines()
-        .enumerate()
-        .filter_map(|(index, line)| Some((index + 1, line.split_once("//~ ")?.1)));
-    marked
-        .flat_map(|(line, codes)| codes.split(' ').map(move |code| format!("{line} {code}")))
-        .collect()
+    let marked = source.lines().enumerate().filter_map(|(index, line)| Some((index + 1, line.split_once("//~ ")?.1)));
+    marked.flat_map(|(line, codes)| codes.split(' ').map(move |code| format!("{line} {code}"))).collect()
 }
 
 #[test]
@@ -93,8 +79,5 @@ fn everything_stays_where_it_belongs() {
     let (expected, refused) = (expected(include_str!("refused.rs")), refusals(&messages));
     let missed: Vec<&String> = expected.difference(&refused).collect();
     let unexpected: Vec<&String> = refused.difference(&expected).collect();
-    assert!(
-        missed.is_empty() && unexpected.is_empty(),
-        "compiled: {missed:?}, otherwise: {unexpected:?}\n{messages}"
-    );
+    assert!(missed.is_empty() && unexpected.is_empty(), "compiled: {missed:?}, otherwise: {unexpected:?}\n{messages}");
 }

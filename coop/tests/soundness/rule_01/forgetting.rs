@@ -30,11 +30,7 @@ fn forgotten_handles_are_ended_by_their_scope_and_have_had_no_effect() {
             forget(s.spawn(|| String::from("never joined, never dropped")));
         });
         let census = coop::__private::census();
-        assert_eq!(
-            (census.operations, census.has_timers),
-            (0, false),
-            "the kernel and the wheel know of nothing"
-        );
+        assert_eq!((census.operations, census.has_timers), (0, false), "the kernel and the wheel know of nothing");
         // The places in the queues are free: what comes now goes to whoever waits now.
         drop(locked);
         assert!(mutex.try_lock().is_some());
@@ -64,6 +60,7 @@ fn what_a_forgotten_handle_had_in_hand_goes_to_the_next() {
 }
 
 #[test]
+#[allow(clippy::forget_non_drop)]
 fn forgotten_operations_have_never_begun() {
     coop::run(|| {
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -118,11 +115,7 @@ fn forgotten_guards_and_handles_leave_the_rest_working() {
         trace.say("the root ends");
     });
     assert_eq!(trace.take(), ["the closure of a forgotten handle", "the root ends"]);
-    assert_eq!(
-        coop::run(|| coop::spawn(|| 1).join().unwrap()),
-        1,
-        "the thread is good for another Cooperator"
-    );
+    assert_eq!(coop::run(|| coop::spawn(|| 1).join().unwrap()), 1, "the thread is good for another Cooperator");
 }
 
 #[test]

@@ -67,11 +67,7 @@ fn a_walk_that_panics_leaves_the_list_whole() {
         list.for_each(|entry| assert!(*entry.value() < 2, "that far"));
     }));
     assert!(walked.is_err());
-    assert_eq!(
-        (values(&list), list.len()),
-        (vec![0, 1, 2, 3], 4),
-        "the walk's mark is gone"
-    );
+    assert_eq!((values(&list), list.len()), (vec![0, 1, 2, 3], 4), "the walk's mark is gone");
     drop(entries);
     assert!(list.is_empty());
 }
@@ -81,16 +77,8 @@ fn other_tasks_change_the_list_while_a_walk_waits() {
     coop::run(|| {
         let list = pin!(EmbeddedList::new());
         let list = list.as_ref();
-        let entries = RefCell::new(
-            (0..6)
-                .map(|value| Some(Box::pin(Entry::new(value))))
-                .collect::<Vec<_>>(),
-        );
-        entries
-            .borrow()
-            .iter()
-            .flatten()
-            .for_each(|entry| list.push_back(entry.as_ref()));
+        let entries = RefCell::new((0..6).map(|value| Some(Box::pin(Entry::new(value)))).collect::<Vec<_>>());
+        entries.borrow().iter().flatten().for_each(|entry| list.push_back(entry.as_ref()));
         let mut seen = Vec::new();
         coop::wait_all(|s| {
             s.spawn(|| {

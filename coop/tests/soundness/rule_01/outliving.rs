@@ -25,11 +25,7 @@ fn a_join_handle_gives_its_value_after_its_cooperator_has_ended() {
     assert!(handles.iter().all(JoinHandle::is_finished));
     handles[0].kill();
     drop(handles.remove(0));
-    assert_eq!(
-        trace.take(),
-        ["value 0"],
-        "without a Cooperator the value is dropped in place"
-    );
+    assert_eq!(trace.take(), ["value 0"], "without a Cooperator the value is dropped in place");
     coop::run(|| {
         handles[0].kill();
         drop(handles.remove(0));
@@ -54,9 +50,7 @@ fn tasks_that_panicked_or_never_ran_can_be_joined_in_a_later_cooperator() {
     });
     drop(unheard);
     coop::run(|| {
-        let Err(JoinError::Panicked(payload)) = panicked.join() else {
-            panic!("it panicked")
-        };
+        let Err(JoinError::Panicked(payload)) = panicked.join() else { panic!("it panicked") };
         assert_eq!(payload.downcast_ref(), Some(&17u32));
         assert!(matches!(refused.join(), Err(JoinError::NeverRan)));
     });
@@ -154,9 +148,7 @@ fn a_run_inside_a_task_is_a_scope_of_it() {
                 let _ = coop::sleep(Duration::from_millis(1));
                 inner.say("a child of the task, which the inner run does not await");
             }));
-            coop::Builder::new()
-                .run(|| coop::run(|| trace.say("nested twice")))
-                .unwrap();
+            coop::Builder::new().run(|| coop::run(|| trace.say("nested twice"))).unwrap();
             5
         });
         trace.say("the inner run has returned");
@@ -164,11 +156,8 @@ fn a_run_inside_a_task_is_a_scope_of_it() {
         value
     });
     assert_eq!(value, 5);
-    let expected = [
-        "nested twice",
-        "the inner run has returned",
-        "a child of the task, which the inner run does not await",
-    ];
+    let expected =
+        ["nested twice", "the inner run has returned", "a child of the task, which the inner run does not await"];
     assert_eq!(trace.take(), expected);
 }
 
@@ -188,9 +177,7 @@ fn a_run_inside_a_scope_of_a_killed_task_returns() {
 #[test]
 fn a_remote_outlives_its_cooperator_and_gives_the_closure_back() {
     let remote = coop::run(|| coop::remote().unwrap());
-    let Err(closure) = remote.submit(|| 5) else {
-        panic!("there is nobody to run it")
-    };
+    let Err(closure) = remote.submit(|| 5) else { panic!("there is nobody to run it") };
     assert_eq!(closure(), 5);
 }
 

@@ -45,10 +45,7 @@ fn two_arms_that_were_ready_and_robbed_wait_again() {
             // Both polls complete, in one batch; but before the chooser runs, what they announced is gone.
             ours.1.send_all(b"1").unwrap();
             theirs.1.send_all(b"2").unwrap();
-            assert_eq!(
-                (ours.0.recv(&mut [0; 4]).unwrap(), theirs.0.recv(&mut [0; 4]).unwrap()),
-                (1, 1)
-            );
+            assert_eq!((ours.0.recv(&mut [0; 4]).unwrap(), theirs.0.recv(&mut [0; 4]).unwrap()), (1, 1));
             coop::sleep(Duration::from_millis(1)).unwrap();
             assert!(!chooser.is_finished(), "it waits for what was not stolen");
             theirs.1.send_all(b"345").unwrap();

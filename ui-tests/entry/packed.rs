@@ -1,0 +1,9 @@
+// A link is aligned.
+#[derive(coop::EmbeddedEntry)]
+#[repr(packed)]
+struct Waiter {
+    #[embedded]
+    link: coop::list::Link,
+}
+
+fn main() {}
