@@ -44,7 +44,7 @@ const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--s
   ROW              rows whose name contains this; all but those marked `by name only` if none is given
   --quick          see in a few seconds that every row runs and delivers the right results
   --alone          coop without its peers, for a profiler
-  --samples N      samples a side, 15 unless said otherwise
+  --samples N      samples a side, 15 unless said otherwise; rows of a fixed amount have their own number
   --markdown FILE  write the table there, too
   --list           say what the rows measure";
 

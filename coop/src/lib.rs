@@ -1,5 +1,5 @@
 //! Plain, blocking-looking functions as tasks: each on a stack of its own, thousands to a thread, on io_uring. No
-//! `async`, no `.await`, no owned buffers, no `Pin`.
+//! `async`, no `.await`, no buffers to give away, no `Pin` in everyday code.
 //!
 //! ```no_run
 //! use coop::{net, op};

@@ -12,7 +12,6 @@ use std::time::Duration;
 struct Counting;
 
 thread_local! {
-    static TRAP: Cell<bool> = const { Cell::new(false) };
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -21,18 +20,12 @@ thread_local! {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        if TRAP.replace(false) {
-            eprintln!("{}", std::backtrace::Backtrace::force_capture());
-        }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        if TRAP.replace(false) {
-            eprintln!("{}", std::backtrace::Backtrace::force_capture());
-        }
         // SAFETY: the caller's promise.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -52,14 +45,21 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// Far more than any table of the runtime has room for before it grows.
 const ROUNDS: usize = 500;
 
+/// In debug builds the runtime looks at the stacks of some waits: at each place of the source the first, the second, the
+/// fourth, and so on. That allocates: in this many rounds, a handful of times.
+const LOOKED_AT: usize = if cfg!(debug_assertions) { 10 } else { 0 };
+
 /// Runs `f` many times: first to let the runtime's own tables grow to the size they keep, then counted.
 #[track_caller]
 fn assert_allocates_nothing(mut f: impl FnMut()) {
     (0..ROUNDS).for_each(|_| f());
-    let before = ALLOCATIONS.get();
-    TRAP.set(true);
-    (0..ROUNDS).for_each(|_| f());
-    assert_eq!(ALLOCATIONS.get() - before, 0, "allocations in {ROUNDS} rounds");
+    let allocating = (0..ROUNDS).filter(|_| {
+        let before = ALLOCATIONS.get();
+        f();
+        ALLOCATIONS.get() != before
+    });
+    let allocating = allocating.count();
+    assert!(allocating <= LOOKED_AT, "{allocating} of {ROUNDS} rounds have allocated");
 }
 
 #[test]

@@ -281,10 +281,16 @@ fn run_body<'scope, 'env, 'b: 'scope>(
     inside: &mut Option<Result<(), Failure>>,
 ) -> Result<(), Failure> {
     /// The body is over; from here on the task waits for its children.
-    struct Over<'a, 'b, 'scope, 'env>(&'a Cx<'b>, Known<'scope, 'env>, Cell<Option<Result<(), Failure>>>);
-    impl Drop for Over<'_, '_, '_, '_> {
+    struct Over<'a, 'b, 'c, 'scope, 'env> {
+        cx: &'a Cx<'b>,
+        known: Known<'scope, 'env>,
+        means: &'a Means<'c>,
+        result: Cell<Option<Result<(), Failure>>>,
+    }
+    impl Drop for Over<'_, '_, '_, '_, '_> {
         fn drop(&mut self) {
-            let Over(cx, known, result) = self;
+            let Over { cx, known, means, result } = self;
+            let is_draining = means.forgotten.borrow().iter().any(Option::is_none);
             match result.get() {
                 None => cx.model(|model| model.scope_panics(cx.me, known.node)),
                 Some(Err(error)) if known.fallible.is_some() => fail(cx.world, *known, error),
@@ -292,11 +298,11 @@ fn run_body<'scope, 'env, 'b: 'scope>(
             }
             cx.model(|model| {
                 model.kill_daemons(known.node);
-                model.await_children(cx.me, known.node);
+                model.await_children(cx.me, known.node, is_draining);
             });
         }
     }
-    let over = Over(cx, known, Cell::new(None));
+    let over = Over { cx, known, means, result: Cell::new(None) };
     let nursery = Inside { known, handles: RefCell::default(), flights: RefCell::default(), means: Some(means) };
     let level = Level { nursery: &nursery, outer: cx.scope };
     let result = block(&Cx { scope: Some(&level), ..*cx }, body);
@@ -308,7 +314,7 @@ fn run_body<'scope, 'env, 'b: 'scope>(
         }
     }
     drop(nursery);
-    over.2.set(Some(result));
+    over.result.set(Some(result));
     *inside = Some(result);
     result
 }

@@ -78,7 +78,7 @@ impl World {
     pub fn new(program: Program) -> Rc<World> {
         let now = census().now;
         CLOSED.set(0);
-        let channels: [_; CHANNELS] = program.capacities.map(|capacity| coop::chan::bounded(capacity));
+        let channels: [_; CHANNELS] = program.capacities.map(coop::chan::bounded);
         let (senders, receivers): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
         let (sender, receiver) = coop::chan::bounded(2);
         let count = program.plans.len();

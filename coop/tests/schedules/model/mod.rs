@@ -138,7 +138,7 @@ impl Model {
     fn check_idle(&self) {
         for (number, task) in self.tasks.iter().enumerate() {
             let is_runnable = match task.state {
-                State::NotYet | State::Ring | State::Ended => false,
+                State::NotYet | State::Ring | State::Draining | State::Ended => false,
                 State::Fresh | State::Running => true,
                 State::Parked => task.granted.is_some() || self.killed(number).is_some(),
                 State::Awaiting(node) | State::Done(node) => self.nodes[node].children.is_empty(),

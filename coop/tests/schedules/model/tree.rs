@@ -75,6 +75,8 @@ pub enum State {
     Ring,
     /// A scope's body is over, its children are not.
     Awaiting(NodeNo),
+    /// The same, and then it waits for the ring.
+    Draining,
     /// The task's body is over.
     Done(NodeNo),
     Ended,
@@ -255,8 +257,8 @@ impl Model {
 
     // Scopes.
 
-    pub fn await_children(&mut self, task: TaskNo, scope: NodeNo) {
-        self.tasks[task].state = State::Awaiting(scope);
+    pub fn await_children(&mut self, task: TaskNo, scope: NodeNo, is_draining: bool) {
+        self.tasks[task].state = if is_draining { State::Draining } else { State::Awaiting(scope) };
     }
 
     /// The daemons of a scope whose body has returned.
