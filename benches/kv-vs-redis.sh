@@ -69,7 +69,8 @@ run() {
     local before after rate
     before=$(ticks "$2")
     rate=$(taskset -c "$client_core" redis-benchmark -p "$3" -t "$4" -c 50 -P "$5" -n "$6" --csv 2>/dev/null |
-        awk -F'","' 'NR == 2 { print $2 }')
+        awk -F'","' 'NR == 2 { print $2 }') || true
+    kill -0 "$2" 2>/dev/null || { echo "$1 has died: $(tail -n 3 "$directory/$1.log")" >&2; exit 1; }
     after=$(ticks "$2")
     [ -n "$rate" ] || { echo "redis-benchmark had no result for $1 $4 -P $5" >&2; exit 1; }
     awk -v name="$1" -v test="$4" -v pipeline="$5" -v rate="$rate" -v ticks=$((after - before)) -v n="$6" -v hertz="$(getconf CLK_TCK)" \

@@ -5,6 +5,7 @@ use crate::inbox::{Inbox, Job};
 use crate::ring::{Completion, Driver, Patience, Ring, Slots, Sqe};
 use crate::scheduler::Scheduler;
 use crate::stack::Pool;
+use crate::sys;
 use crate::timers::Timers;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -71,6 +72,7 @@ impl Default for Settings {
 pub(crate) struct Counters {
     pub(crate) spawned: Cell<u64>,
     pub(crate) live: Cell<usize>,
+    /// Panics, before the root's end, that neither a joiner nor a scope has heard of.
     pub(crate) orphan_panics: Cell<u64>,
 }
 
@@ -178,8 +180,7 @@ impl Cooperator {
             && let Err(error) = self.ring.enter(patience)
         {
             // Nothing that a well-formed call can return is left (see `Uring::enter`): the ring itself is broken.
-            eprintln!("coop: io_uring_enter failed: {error}");
-            std::process::abort();
+            sys::die(format_args!("coop: io_uring_enter failed: {error}"));
         }
         self.ring.reap(|cqe| self.slots.deliver(cqe));
     }

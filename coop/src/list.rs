@@ -34,13 +34,13 @@
 //! * No user code has a `&mut` to a linked entry, by which it could take the link out: pinned, it gives none, and its `Drop`
 //!   is taken.
 
+use crate::sys;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::{PhantomData, PhantomPinned};
 use std::mem::offset_of;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::process::abort;
 use std::ptr;
 
 pub use coop_macros::EmbeddedEntry;
@@ -308,8 +308,7 @@ pub unsafe trait EmbeddedEntry: Sized {
     fn leave<L: IsLink>(link: &L) {
         let node = link.node();
         if node.looked_at.get() != 0 {
-            eprintln!("coop: a list entry was dropped while a closure was looking at it");
-            abort();
+            sys::die(format_args!("coop: a list entry was dropped while a closure was looking at it"));
         }
         node.link.unlink();
     }

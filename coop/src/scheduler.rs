@@ -16,6 +16,7 @@
 use crate::fiber::{Fiber, State};
 use crate::random::Random;
 use crate::switch::{Context, switch};
+use crate::sys;
 use std::backtrace::Backtrace;
 use std::cell::{Cell, UnsafeCell};
 use std::panic::Location;
@@ -356,14 +357,11 @@ fn forbidden_switch(fiber: &Fiber, why: Forbidden) -> ! {
     };
     let trace = Backtrace::force_capture();
     match why {
-        Forbidden::Region { task, place } => {
-            eprintln!("coop: task '{task}' waits ({wait}) inside its `coop::no_switch` at {place}\n{trace}");
-        }
-        Forbidden::Forked => {
-            eprintln!(
-                "coop: a wait ({wait}) in a forked child, whose tasks go on in the parent only: `exec` or `_exit`\n{trace}"
-            );
-        }
+        Forbidden::Region { task, place } => sys::die(format_args!(
+            "coop: task '{task}' waits ({wait}) inside its `coop::no_switch` at {place}\n{trace}"
+        )),
+        Forbidden::Forked => sys::die(format_args!(
+            "coop: a wait ({wait}) in a forked child, whose tasks go on in the parent only: `exec` or `_exit`\n{trace}"
+        )),
     }
-    abort();
 }

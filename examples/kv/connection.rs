@@ -103,7 +103,7 @@ mod tests {
 
     fn expect(conn: &TcpStream, expected: &str) -> io::Result<()> {
         let mut got = vec![0; expected.len()];
-        conn.recv_exact(&mut got)?;
+        coop::timeout(Duration::from_secs(10), || conn.recv_exact(&mut got))?;
         assert_eq!(String::from_utf8_lossy(&got), expected);
         Ok(())
     }
@@ -132,6 +132,6 @@ mod tests {
             session.join()?;
             Ok(())
         })
-        .expect("nobody is killed");
+        .expect("everything comes");
     }
 }

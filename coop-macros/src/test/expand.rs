@@ -32,7 +32,7 @@ pub fn expand(function: &Function, options: &Options, diagnostics: Diagnostics) 
         #(#attrs)*
         #vis fn #ident() {
             #private::test(
-                #private::TestOptions::new() #seed #schedules #real_time #stack,
+                #private::TestOptions::new(::core::option_env!("CARGO_PKG_NAME")) #seed #schedules #real_time #stack,
                 ::core::concat!(::core::module_path!(), "::", #name),
                 #closure,
             )

@@ -3,7 +3,7 @@
 #[ignore]
 fn joining_twice() {
     ::coop::__private::test(
-        ::coop::__private::TestOptions::new()
+        ::coop::__private::TestOptions::new(::core::option_env!("CARGO_PKG_NAME"))
             .seed(7u64)
             .schedules(100u32)
             .real_time()

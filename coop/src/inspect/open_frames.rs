@@ -6,6 +6,7 @@
 //! release build has nothing of this.
 
 use crate::fiber::Fiber;
+use crate::sys;
 use crate::task::Task;
 use std::backtrace::Backtrace;
 use std::collections::BTreeMap;
@@ -62,13 +63,13 @@ pub(crate) fn look(fiber: &Fiber) {
         return;
     };
     waits(&mut |here| here.is_reported = true);
-    eprintln!(
+    sys::say(format_args!(
         "coop: task {} '{}' waits ({}) at {place} with a frame of the thread's open: {frame}, from {opened}\n\
          coop: other tasks run meanwhile, and find it open. End it before the wait; `coop::no_switch` makes sure",
         task.id,
         task.name,
         fiber.reason.get(),
-    );
+    ));
 }
 
 /// How much of the task's stack is left.

@@ -2,12 +2,12 @@
 
 use super::enter::{self, Target};
 use super::{Cqe, Patience, Ring, Sqe};
+use crate::sys;
 use io_uring::IoUring;
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::process::abort;
 
 /// When the kernel runs the second half of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +132,7 @@ impl Ring for Uring {
                 Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
                 Some(libc::EBADR) => {
                     // The kernel could not even keep an overflowed completion: some operation will never end.
-                    eprintln!("coop: the kernel dropped an io_uring completion for want of memory");
-                    abort();
+                    sys::die(format_args!("coop: the kernel dropped an io_uring completion for want of memory"));
                 }
                 _ => Err(error),
             },
@@ -154,7 +153,6 @@ impl Ring for Uring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys;
 
     #[test]
     fn nothing_is_waited_for_while_submissions_stand_in_memory() {

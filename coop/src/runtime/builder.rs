@@ -10,6 +10,7 @@ use crate::random::Random;
 use crate::ring::{Driver, Simulated, TaskRun};
 use crate::scheduler::Scheduler;
 use crate::stack::{Pool, overflow};
+use crate::sys;
 use crate::task;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -129,23 +130,21 @@ impl Builder {
         if Cooperator::current().is_some() {
             return Ok(task::wait_all(|_| f()));
         }
-        let (result, _) = self.run_with_verdict(f)?;
+        let (result, _) = self.run_to_end(f)?;
         match result {
             Ok(value) => Ok(value),
             Err(JoinError::Panicked(payload)) => resume_unwind(payload),
-            // Nothing can have killed it before it started: there was no stack for what its closure and value need.
-            Err(_) => Err(StartError::stack(std::io::Error::from_raw_os_error(libc::ENOMEM))),
+            Err(error) => unreachable!("nothing can kill the root before it starts: {error}"),
         }
     }
 
-    /// Runs `f` and gives its outcome, and what deadlock detection had to say.
-    pub(crate) fn run_with_verdict<F, R>(self, f: F) -> Result<(Result<R, JoinError>, Option<String>), StartError>
+    /// Runs `f` and gives its outcome, and what is left of the Cooperator.
+    pub(super) fn run_to_end<F, R>(self, f: F) -> Result<(Result<R, JoinError>, End), StartError>
     where
         F: FnOnce() -> R,
     {
         let pool = Pool::new(self.settings.warm_stacks);
-        let (result, end) = self.run_on(pool, f)?;
-        Ok((result, end.verdict))
+        self.run_on(pool, f)
     }
 
     /// Runs `f` and gives its outcome, and what the Cooperator had in hand when every task had ended. On stacks that the run
@@ -173,12 +172,6 @@ impl Builder {
         let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
         let scheduler = Scheduler::new(self.seed.map(Random::new));
         let cooperator = Cooperator::new(self.settings, clock, driver, scheduler, pool);
-        cooperator.pool.take(crate::stack::scaled(cooperator.settings.root_stack)).map_err(StartError::stack).map(
-            |stack| {
-                // SAFETY: taken to see that it can be, and used for nothing.
-                unsafe { cooperator.pool.give_back(stack) }
-            },
-        )?;
         overflow::set_describer(inspect::describe_overflow);
         #[cfg(debug_assertions)]
         cooperator.scheduler.watcher.set(Some(inspect::look));
@@ -197,19 +190,27 @@ impl Builder {
         // SAFETY: the box stays until `current` goes, at the end of this function, when no task is left.
         let cooperator: &'static Cooperator = unsafe { &*std::ptr::from_ref(&*current.0) };
         // SAFETY: `run_loop` returns when the root has ended; what it borrows is borrowed by our caller for longer.
-        let mut root = unsafe { task::spawn_root(cooperator, f) };
+        let mut root = match unsafe { task::spawn_root(cooperator, f) } {
+            Ok(root) => root,
+            Err((error, f)) => {
+                // Dropping it is the user's code, for which there must be either a task or no Cooperator.
+                drop(current);
+                drop(f);
+                return Err(StartError::stack(error));
+            }
+        };
         // The loop runs no user code. Should it panic for a defect of its own, frames of tasks still borrow from our caller's:
         // they must not be left.
         let left_jobs = match catch_unwind(AssertUnwindSafe(|| run_loop(cooperator, root.joining().task()))) {
             Ok(jobs) => jobs,
             Err(payload) => {
-                eprintln!("coop: the loop panicked: {}", crate::error::panic_message(&*payload));
-                std::process::abort();
+                sys::die(format_args!("coop: the loop panicked: {}", crate::error::panic_message(&*payload)));
             }
         };
         let result = root.joining().take();
         drop(root);
         let (verdict, census) = (cooperator.verdict.take(), Census::of(cooperator));
+        let orphan_panics = cooperator.counters.orphan_panics.get();
         let pool = std::mem::replace(&mut current.0.pool, Pool::new(0));
         drop(current);
         // What they hold is the user's, and its drop may do anything: now there is no Cooperator that it could harm.
@@ -218,13 +219,16 @@ impl Builder {
                 task::drop_payload(payload);
             }
         }
-        Ok((result, End { verdict, census, pool }))
+        Ok((result, End { verdict, orphan_panics, census, pool }))
     }
 }
 
 /// What is left of a Cooperator.
-struct End {
-    verdict: Option<String>,
+pub(super) struct End {
+    /// What deadlock detection had to say.
+    pub(super) verdict: Option<String>,
+    /// Panics of which nobody has heard.
+    pub(super) orphan_panics: u64,
     census: Census,
     pool: Pool,
 }

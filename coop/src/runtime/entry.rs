@@ -2,8 +2,9 @@
 
 use super::builder::Builder;
 use crate::error::JoinError;
+use std::any::Any;
 use std::panic::resume_unwind;
-use std::process::Termination;
+use std::process::{ExitCode, Termination};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The options of `#[coop::main]`.
@@ -47,11 +48,13 @@ pub struct TestOptions {
     schedules: u32,
     is_real_time: bool,
     stack: Option<usize>,
+    package: Option<&'static str>,
 }
 
 impl TestOptions {
-    pub const fn new() -> Self {
-        TestOptions { seed: None, schedules: 1, is_real_time: false, stack: None }
+    /// `package` is the one that the test is in, where cargo says so.
+    pub const fn new(package: Option<&'static str>) -> Self {
+        TestOptions { seed: None, schedules: 1, is_real_time: false, stack: None, package }
     }
 
     pub const fn seed(self, seed: u64) -> Self {
@@ -76,6 +79,7 @@ const SEED: &str = "COOP_SEED";
 
 /// Runs a test once for each schedule, in a Cooperator of its own. The first failure says how to replay it.
 #[doc(hidden)]
+#[track_caller]
 pub fn test<R: Termination>(options: TestOptions, name: &'static str, f: impl Fn() -> R) {
     let replayed = std::env::var(SEED).ok().map(|text| match text.trim().parse::<u64>() {
         Ok(seed) => seed,
@@ -89,12 +93,32 @@ pub fn test<R: Termination>(options: TestOptions, name: &'static str, f: impl Fn
         (None, None) => (time_seed(), options.schedules),
     };
     let is_seeded = replayed.is_some() || options.seed.is_some() || options.schedules > 1;
-    for seed in (0..u64::from(count)).map(|offset| first.wrapping_add(offset)) {
-        run_schedule(options, name, is_seeded.then_some(seed), &f);
+    for index in 0..count {
+        let seed = first.wrapping_add(u64::from(index));
+        if let Err(failure) = run_schedule(options, is_seeded.then_some(seed), &f) {
+            if is_seeded {
+                let command = replay(options, name);
+                eprintln!(
+                    "schedule {} of {count} has failed. To see it again:\n    {SEED}={seed} {command}",
+                    index + 1
+                );
+            }
+            match failure {
+                Failure::Panic(payload) => resume_unwind(payload),
+                Failure::Verdict(text) => panic!("{text}"),
+            }
+        }
     }
 }
 
-fn run_schedule<R: Termination>(options: TestOptions, name: &str, seed: Option<u64>, f: &impl Fn() -> R) {
+/// How a test failed.
+enum Failure {
+    /// By a panic of its own, which has been printed.
+    Panic(Box<dyn Any + Send>),
+    Verdict(String),
+}
+
+fn run_schedule<R: Termination>(options: TestOptions, seed: Option<u64>, f: &impl Fn() -> R) -> Result<(), Failure> {
     let mut builder = Builder::new().grace(Duration::from_secs(5));
     if let Some(bytes) = options.stack {
         builder = builder.root_stack(bytes);
@@ -105,35 +129,43 @@ fn run_schedule<R: Termination>(options: TestOptions, name: &str, seed: Option<u
     if let Some(seed) = seed {
         builder = builder.seed(seed);
     }
-    let replay = || {
-        if let Some(seed) = seed {
-            // Test names carry no crate: `cargo test` filters by what follows it.
-            let filter = name.split_once("::").map_or(name, |(_, rest)| rest);
-            eprintln!("replay this schedule with: {SEED}={seed} cargo test {filter}");
-        }
-    };
-    let (result, verdict) = match builder.run_with_verdict(f) {
+    let (result, end) = match builder.run_to_end(f) {
         Ok(outcome) => outcome,
-        Err(error) => panic!("{error}"),
+        Err(error) => return Err(Failure::Verdict(error.to_string())),
     };
-    match (result, verdict) {
-        (Err(JoinError::Panicked(payload)), _) => {
-            replay();
-            resume_unwind(payload);
-        }
-        (_, Some(verdict)) => {
-            replay();
-            panic!("{verdict}");
-        }
-        (Ok(value), None) => {
-            // What an error says, `report` prints.
-            let code = value.report();
-            if format!("{code:?}") != format!("{:?}", std::process::ExitCode::SUCCESS) {
-                replay();
-                panic!("the test returned a failure: {code:?}");
-            }
-        }
-        (Err(error), None) => panic!("{error}"),
+    // First, because it is the reason of the others: what fails in a test that was killed fails for that.
+    if let Some(verdict) = end.verdict {
+        return Err(Failure::Verdict(verdict));
+    }
+    let value = match result {
+        Ok(value) => value,
+        Err(JoinError::Panicked(payload)) => return Err(Failure::Panic(payload)),
+        Err(error) => return Err(Failure::Verdict(error.to_string())),
+    };
+    // What an error says, `report` prints.
+    let code = value.report();
+    if code != ExitCode::SUCCESS {
+        return Err(Failure::Verdict(format!("the test has returned a failure: {code:?}")));
+    }
+    match end.orphan_panics {
+        0 => Ok(()),
+        1 => Err(Failure::Verdict("a task has panicked (see above), and nobody has joined it".into())),
+        count => Err(Failure::Verdict(format!("{count} tasks have panicked (see above), and nobody has joined them"))),
+    }
+}
+
+/// The command that runs this test, and no other, in the way it was run now.
+fn replay(options: TestOptions, name: &str) -> String {
+    let package = options.package.map_or(String::new(), |package| format!(" -p {package}"));
+    // Test names carry no crate.
+    let test = name.split_once("::").map_or(name, |(_, rest)| rest);
+    let is_ignored = std::env::args().any(|argument| argument == "--ignored" || argument == "--include-ignored");
+    if std::env::var_os("NEXTEST").is_some() {
+        let ignored = if is_ignored { " --run-ignored all" } else { "" };
+        format!("cargo nextest run{package}{ignored} -E 'test(={test})'")
+    } else {
+        let ignored = if is_ignored { " --include-ignored" } else { "" };
+        format!("cargo test{package} {test} -- --exact{ignored}")
     }
 }
 

@@ -19,6 +19,7 @@ use crate::fiber::State;
 use crate::inbox::Job;
 use crate::inspect;
 use crate::ring::Patience;
+use crate::sys;
 use crate::task::Task;
 use std::time::Duration;
 
@@ -93,10 +94,9 @@ fn sleep(cooperator: &Cooperator, now: u64, next: Option<u64>) {
 fn deadlock(cooperator: &Cooperator, root: &Task) {
     let report = inspect::tree_of(cooperator, root);
     let first = cooperator.verdict.borrow().is_none();
-    eprintln!("coop: deadlock: no task can run, and nothing can wake one\n{report}");
+    sys::say(format_args!("coop: deadlock: no task can run, and nothing can wake one\n{report}"));
     if !first {
-        eprintln!("coop: killing the tasks did not resolve it");
-        std::process::abort();
+        sys::die(format_args!("coop: killing the tasks did not resolve it"));
     }
     cooperator.verdict.replace(Some(format!("deadlock: no task can run, and nothing can wake one\n{report}")));
     root.node.kill(cooperator, Cause::Resources);
@@ -118,7 +118,8 @@ impl Shutdown {
             }
             Shutdown::Until(end) if now >= end => {
                 let tree = inspect::tree_of(cooperator, root);
-                eprintln!("coop: {:?} after the root ended, these tasks have not:\n{tree}", cooperator.settings.grace);
+                let grace = cooperator.settings.grace;
+                sys::say(format_args!("coop: {grace:?} after the root ended, these tasks have not:\n{tree}"));
                 if cooperator.settings.on_stuck == Stuck::Abort {
                     std::process::abort();
                 }

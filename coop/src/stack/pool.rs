@@ -263,7 +263,8 @@ mod tests {
         let pool = Pool::new(0);
         let before = mappings();
         let stacks: Vec<Stack> = (0..10_000).map(|_| pool.take(65536).unwrap()).collect();
-        assert!(mappings() <= before + 10, "{before} mappings became {}", mappings());
+        // Other tests of the process make some meanwhile.
+        assert!(mappings() <= before + 100, "{before} mappings became {}", mappings());
         assert!(pool.mappings() <= 8);
         // SAFETY: the stacks are this test's alone.
         stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });

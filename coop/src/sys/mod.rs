@@ -1,7 +1,9 @@
 //! System calls and kernel constants, nothing else: each function is one call with its errno turned into `io::Error`.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::process::abort;
 use std::ptr;
 
 /// `madvise` advice of Linux 6.13: make pages that fault on every access, without splitting the mapping.
@@ -68,6 +70,18 @@ pub(crate) fn eventfd_wake(fd: RawFd) {
     let one = 1u64;
     // SAFETY: eight readable bytes, as an eventfd wants.
     unsafe { libc::write(fd, (&raw const one).cast(), 8) };
+}
+
+/// Says something on standard error. If nobody reads that any more, then not: `eprintln!` would panic, in places that must not be
+/// left by unwinding, while tasks and the kernel still borrow from them.
+pub(crate) fn say(text: fmt::Arguments<'_>) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Says something, and aborts.
+pub(crate) fn die(text: fmt::Arguments<'_>) -> ! {
+    say(text);
+    abort();
 }
 
 /// Runs `f`, which may fail without anyone noticing, and leaves the thread's errno as it was: for signal handlers, which run

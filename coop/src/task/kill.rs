@@ -5,6 +5,7 @@ use crate::cooperator::Cooperator;
 use crate::error::{Cause, Killed};
 use crate::fiber::Reason;
 use crate::scheduler::Forbidden;
+use crate::sys;
 use std::panic::Location;
 
 /// After this many refused waits in a row a task is reported: something in it swallows its kill.
@@ -24,10 +25,10 @@ pub(crate) fn refuse(cooperator: &Cooperator) -> Killed {
     task.fiber.refusals.set(refusals);
     if refusals == REPORTED_AFTER {
         let backtrace = std::backtrace::Backtrace::force_capture();
-        eprintln!(
+        sys::say(format_args!(
             "coop: task {} '{}' was killed ({}) and has since waited {refusals} times: something ignores the error\n{backtrace}",
             task.id, task.name, killed.cause
-        );
+        ));
     }
     if !cooperator.scheduler.is_switching_forbidden() {
         task.fiber.reason.set(Reason::new("refused wait"));

@@ -23,9 +23,11 @@ use crate::error::{Cause, TaskId};
 use crate::fiber::Fiber;
 use crate::stack::{self, Stack};
 use crate::switch::{self, Context};
+use crate::sys;
 use std::alloc::{Layout, dealloc};
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
+use std::io;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
@@ -210,10 +212,8 @@ where
     F: FnOnce() + 'static,
 {
     let cooperator = Cooperator::required();
-    match cooperator.pool.take(stack_size(cooperator, description, options, Layout::new::<Package<F, ()>>())) {
-        // SAFETY: taken to see that it can be, and used for nothing. `start` takes it again.
-        Ok(stack) => unsafe { cooperator.pool.give_back(stack) },
-        Err(_) => return Err(f),
+    if try_stack(cooperator, description, options, Layout::new::<Package<F, ()>>()).is_err() {
+        return Err(f);
     }
     // SAFETY: as in `spawn_described`.
     drop(JoinHandle::<()>::new(unsafe { start(cooperator, &parent.node, description, options, f) }));
@@ -248,21 +248,32 @@ where
     spawn_in_scope(scope, &CLOSURE, Options::new(), f)
 }
 
-/// Makes the root task of a Cooperator, on whose loop this is called.
+/// Makes the root task of a Cooperator, on whose loop this is called. Gives the closure back when there is no stack to be had.
 ///
 /// # Safety
 /// What `f` and its value borrow stays until the root has ended.
-pub(crate) unsafe fn spawn_root<F, R>(cooperator: &'static Cooperator, f: F) -> JoinHandle<R>
+pub(crate) unsafe fn spawn_root<F, R>(cooperator: &'static Cooperator, f: F) -> Result<JoinHandle<R>, (io::Error, F)>
 where
     F: FnOnce() -> R,
 {
     let options = Options::new().stack(cooperator.settings.root_stack);
+    if let Err(error) = try_stack(cooperator, &ROOT, options, Layout::new::<Package<F, R>>()) {
+        return Err((error, f));
+    }
     // SAFETY: the caller's promise; the root has no parent.
     unsafe {
         let task = start(cooperator, ptr::null(), &ROOT, options, f);
         cooperator.root.set(task.cast());
-        JoinHandle::new(task)
+        Ok(JoinHandle::new(task))
     }
+}
+
+/// Sees that there is a stack for a task: that which the next [`start`] takes.
+fn try_stack(cooperator: &Cooperator, description: &Description, options: Options, package: Layout) -> io::Result<()> {
+    let stack = cooperator.pool.take(stack_size(cooperator, description, options, package))?;
+    // SAFETY: just taken, and used for nothing.
+    unsafe { cooperator.pool.give_back(stack) };
+    Ok(())
 }
 
 /// Puts a new task under `parent` and into the ready queue. Total: where there is no stack to be had, or where the parent
@@ -486,13 +497,18 @@ pub(super) fn discard(cooperator: &Cooperator, task: &Task) {
 }
 
 fn orphan_panic(cooperator: &Cooperator, task: &Task, payload: Box<dyn Any + Send>) {
-    cooperator.counters.orphan_panics.set(cooperator.counters.orphan_panics.get() + 1);
     // A task that has ended was disowned, but its parent may be gone only if it is no scope: scoped handles end with theirs.
     if let Some(parent) = task.node.parent()
         && parent.kind == Kind::Scope
     {
         Scope::child_panicked(parent, cooperator, payload);
         return;
+    }
+    // SAFETY: the root is set before any task runs, and stays until the Cooperator goes.
+    let root = unsafe { &*cooperator.root.get().cast::<Task>() };
+    // After the root's end it is most likely the kill that the task has not survived.
+    if root.node.own_cause() != Some(Cause::Shutdown) {
+        cooperator.counters.orphan_panics.set(cooperator.counters.orphan_panics.get() + 1);
     }
     match cooperator.settings.on_orphan_panic {
         OrphanPanic::Log => {}
@@ -505,8 +521,10 @@ fn orphan_panic(cooperator: &Cooperator, task: &Task, payload: Box<dyn Any + Sen
             }
         }
         OrphanPanic::Abort => {
-            eprintln!("coop: task {} '{}' panicked and nobody joined it; aborting as configured", task.id, task.name);
-            std::process::abort();
+            sys::die(format_args!(
+                "coop: task {} '{}' panicked and nobody joined it; aborting as configured",
+                task.id, task.name
+            ));
         }
     }
     drop_payload(payload);

@@ -16,11 +16,11 @@ use crate::cooperator::Cooperator;
 use crate::error::Cause;
 use crate::fiber::Reason;
 use crate::list::{RawLink, RawList};
+use crate::sys;
 use crate::timers::Timer;
 use std::cell::Cell;
 use std::marker::PhantomPinned;
 use std::panic::Location;
-use std::process::abort;
 use std::ptr;
 
 /// What a node stands for.
@@ -224,8 +224,10 @@ impl Node {
     pub(crate) fn leave(&self) {
         let task = self.task();
         if !ptr::eq(task.frame.get(), self) {
-            eprintln!("coop: task {} '{}' left a scope, deadline or shield out of order", task.id, task.name);
-            abort();
+            sys::die(format_args!(
+                "coop: task {} '{}' left a scope, deadline or shield out of order",
+                task.id, task.name
+            ));
         }
         let outer = self.parent.get();
         task.frame.set(outer);

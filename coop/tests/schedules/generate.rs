@@ -107,7 +107,7 @@ pub fn generate(seed: u64) -> Program {
         left: tasks,
         length: 2 + random.below(5),
         most_steps: 15 + 6 * tasks as u32 + random.below(40) as u32,
-        children: random.pick(&[&[3, 2, 1][..], &[3, 2, 1], &[10, 4, 2], &[2, 2, 2, 2, 2, 2, 2, 2]]),
+        children: random.pick::<&[usize]>(&[&[3, 2, 1], &[3, 2, 1], &[10, 4, 2], &[2, 2, 2, 2, 2, 2, 2, 2]]),
         random,
     };
     let body = generator.root();

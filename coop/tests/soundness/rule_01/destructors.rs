@@ -197,7 +197,7 @@ fn of_jobs_that_came_too_late_for_their_cooperator() {
             let jobs = [Where(said.clone()), Where(said)];
             jobs.map(|job| remote.submit(move || drop(job)).map_err(drop).unwrap())
         });
-        assert_eq!(heard.iter().collect::<Vec<_>>(), ["without a Cooperator"; 2]);
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["without a Cooperator"; 2]);
         assert!(handles.iter_mut().all(|handle| matches!(handle.join(), Err(JoinError::NeverRan))));
     })
     .succeeded();
@@ -216,7 +216,21 @@ fn of_jobs_for_which_there_was_no_stack() {
                 assert!(matches!(handle.join(), Err(JoinError::NeverRan)), "the answer does not wait for the drop");
             })
             .unwrap();
-        assert_eq!(heard.iter().collect::<Vec<_>>(), ["without a Cooperator"]);
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["without a Cooperator"]);
+    })
+    .succeeded();
+}
+
+#[test]
+fn of_a_root_for_which_there_was_no_stack() {
+    child!(|| {
+        let (said, heard) = std::sync::mpsc::channel();
+        let root = Where(said);
+        let started =
+            catch_unwind(AssertUnwindSafe(|| coop::Builder::new().root_stack(1 << 50).run(move || drop(root))));
+        assert_eq!(started.map(drop).unwrap_err().downcast_ref::<&str>(), Some(&"so does a panic"));
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["without a Cooperator"]);
+        assert_eq!(coop::run(|| 5), 5, "the thread is good for another");
     })
     .succeeded();
 }

@@ -74,7 +74,7 @@ fn a_join_handle_in_a_thread_local_is_dropped_when_its_thread_ends() {
     })
     .join()
     .unwrap();
-    assert_eq!(heard.iter().collect::<Vec<_>>(), ["the value"]);
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["the value"]);
 }
 
 #[test]

@@ -43,41 +43,47 @@ fn a_yield_inside_no_switch_aborts_even_when_no_other_task_is_ready() {
 
 #[test]
 fn calls_that_need_not_wait_never_wait_inside_no_switch() {
-    coop::run(|| {
-        let (tx, rx) = coop::chan::bounded(1);
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let mutex = coop::sync::Mutex::new(0);
-        // Many more than the budget after which such calls give way.
-        coop::no_switch(|| {
-            for round in 0..1_000u32 {
-                tx.send(round).unwrap();
-                assert_eq!(rx.recv(), Ok(round));
-                *mutex.lock().unwrap() += 1;
-                ours.send_all(&round.to_ne_bytes()).unwrap();
-                let mut bytes = [0; 4];
-                let n = coop::select! { n = op::recv(&theirs, &mut bytes) => n.unwrap() };
-                assert_eq!((n, u32::from_ne_bytes(bytes)), (Ok(4), round));
-            }
-            drop(coop::spawn(|| ()));
-        });
-        // Regions nest, and end when they panic.
-        let panicked = std::panic::catch_unwind(|| coop::no_switch(|| coop::no_switch(|| panic!("inside"))));
-        assert!(panicked.is_err());
-        coop::yield_now().unwrap();
-    });
+    let run = || {
+        coop::run(|| {
+            let (tx, rx) = coop::chan::bounded(1);
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let mutex = coop::sync::Mutex::new(0);
+            // Many more than the budget after which such calls give way.
+            coop::no_switch(|| {
+                for round in 0..1_000u32 {
+                    tx.send(round).unwrap();
+                    assert_eq!(rx.recv(), Ok(round));
+                    *mutex.lock().unwrap() += 1;
+                    ours.send_all(&round.to_ne_bytes()).unwrap();
+                    let mut bytes = [0; 4];
+                    let n = coop::select! { n = op::recv(&theirs, &mut bytes) => n.unwrap() };
+                    assert_eq!((n, u32::from_ne_bytes(bytes)), (Ok(4), round));
+                }
+                drop(coop::spawn(|| ()));
+            });
+            // Regions nest, and end when they panic.
+            let panicked = std::panic::catch_unwind(|| coop::no_switch(|| coop::no_switch(|| panic!("inside"))));
+            assert!(panicked.is_err());
+            coop::yield_now().unwrap();
+        })
+    };
+    child!(run).succeeded();
 }
 
 #[test]
 fn the_drop_of_a_handle_inside_no_switch_drains_in_place() {
-    coop::run(|| {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        let mut buffer = [0; 8];
-        coop::wait_all(|s| {
-            let incoming = s.start(op::recv(&ours, &mut buffer));
-            coop::no_switch(|| drop(incoming));
-            assert_eq!(coop::__private::census().operations, 0);
-        });
-    });
+    let run = || {
+        coop::run(|| {
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            let mut buffer = [0; 8];
+            coop::wait_all(|s| {
+                let incoming = s.start(op::recv(&ours, &mut buffer));
+                coop::no_switch(|| drop(incoming));
+                assert_eq!(coop::__private::census().operations, 0);
+            });
+        })
+    };
+    child!(run).succeeded();
 }
 
 /// What the look at open frames says, in debug builds.
