@@ -2,7 +2,7 @@
 //!
 //! Everything an expansion names is reached through `<coop>::__private` or `::core`, because user code may shadow `Ok`, `Some`,
 //! `std` and all the rest. The items of `__private` that expansions use are listed in [`NAMES`]: the runtime must have each of
-//! them, and a test holds the list against what the snapshots contain.
+//! them, which `coop/tests/macros/names.rs` sees to, and a test here holds the list against what the snapshots contain.
 
 use proc_macro2::{Group, TokenStream};
 use quote::quote;
@@ -28,10 +28,11 @@ pub const NAMES: &[&str] = &[
     "main",
     "test",
     // select!
-    "arm",
+    "CalledOperand",
     "Cons",
     "Killed",
     "Nil",
+    "Operand",
     "Out",
     "SelectMode",
     "Selected",

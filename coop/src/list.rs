@@ -233,6 +233,7 @@ pub trait IsLink {
     fn node(&self) -> &Node;
 }
 
+#[diagnostic::do_not_recommend]
 #[allow(private_interfaces)]
 impl IsLink for Link {
     fn node(&self) -> &Node {
@@ -351,6 +352,7 @@ pub struct Entry<T> {
 }
 
 // SAFETY: the field is a `Link`, by which the struct is never `Unpin`; nothing here gives a `&mut` to it; `Drop` below.
+#[diagnostic::do_not_recommend]
 unsafe impl<T> EmbeddedEntry for Entry<T> {
     const LINK_OFFSET: usize = offset_of!(Self, link);
 }

@@ -2,7 +2,9 @@
 
 pub use crate::coordinator::Coordinator;
 pub use crate::error::Killed;
-pub use crate::handle::{ArmList, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, arm, select};
+pub use crate::handle::{
+    ArmList, CalledOperand, Cons, Never, Nil, Operand, Out, SelectMode, Selected, all_arms_disabled, select,
+};
 pub use crate::inspect::{Census, census, tasks};
 pub use crate::list::EmbeddedEntry;
 pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, SpareStacks, TestOptions, main, submit, test};

@@ -494,6 +494,37 @@ fn a_signals_handler_never_writes_to_what_has_taken_its_descriptors_place() {
     .succeeded();
 }
 
+#[test]
+fn connections_of_std_work_in_whatever_mode_they_are() {
+    coop::run(|| {
+        for is_nonblocking in [false, true] {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            ours.set_nonblocking(is_nonblocking).unwrap();
+            theirs.set_nonblocking(is_nonblocking).unwrap();
+            let (ours, theirs) = (UnixStream::from(ours), UnixStream::from(theirs));
+            let bytes: Vec<u8> = (0..1 << 20).map(|index: usize| (index / 5) as u8).collect();
+            let mut received = vec![0; bytes.len()];
+            coop::wait_all(|s| {
+                s.spawn(|| ours.send_all(&bytes).unwrap());
+                coop::sleep(Duration::from_millis(1)).unwrap();
+                theirs.recv_exact(&mut received).unwrap();
+                s.spawn(|| {
+                    coop::sleep(Duration::from_millis(2)).unwrap();
+                    ours.send_all(b"later").unwrap();
+                });
+                let mut buffer = [0; 8];
+                assert_eq!(theirs.recv(&mut buffer).unwrap(), 5, "it waits, in either mode");
+                coop::wait_all(|inner| {
+                    let incoming = inner.start(op::recv(&theirs, &mut buffer));
+                    ours.send_all(b"again").unwrap();
+                    assert_eq!(incoming.wait().unwrap().bytes(), b"again");
+                });
+            });
+            assert!(received == bytes, "nonblocking: {is_nonblocking}");
+        }
+    });
+}
+
 // Forks.
 
 /// Forks; runs `in_child` in the child, which exits with what that returns; gives the child's status.

@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 /// How much of everything there is to lose.
 const ROUNDS: usize = if cfg!(debug_assertions) { 4_000 } else { 100_000 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+/// Longer than anything takes that works.
+const LONG: Duration = Duration::from_secs(10);
 
-/// After so many rounds without a win, though nothing more will be produced, what is missing is lost.
-const MOST_IN_VAIN: usize = 10_000;
+/// After so many rounds without a win, though there is something to win, it is lost.
+const MOST_IN_VAIN: usize = 100_000;
 
 /// What the arm is raced against.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,12 +80,12 @@ impl Random {
         }
     }
 
-    /// How long a timer runs: mostly about as long as it takes for something to be produced; now and then no time, or so long
-    /// that the arm must win.
-    fn duration(&self) -> Duration {
+    /// How long a timer runs: mostly about as long as it takes for something to be produced; now and then no time, or, if the
+    /// arm should win, so long that it must.
+    fn duration(&self, should_win: bool) -> Duration {
         match self.below(16) {
             0 => Duration::ZERO,
-            1 => HOUR,
+            1 if should_win => LONG,
             n => Duration::from_nanos(self.below(500 * n)),
         }
     }
@@ -109,27 +110,28 @@ struct Score {
 }
 
 /// Races `attempt`, a `select!` of the arm and a timer of the given duration that says whether the arm won, until `is_over`.
+/// Gives up if the arm does not win for long although `is_there` says that it could.
 fn race(
     rival: Rival,
     seed: u64,
     is_over: impl Fn() -> bool,
-    is_produced: impl Fn() -> bool,
+    is_there: impl Fn() -> bool,
     attempt: impl Fn(Duration) -> Result<bool, Killed>,
 ) {
     let (random, score, in_vain) = (Random::new(seed), Score::default(), Cell::new(0));
     let note = |won: bool| {
         let count = if won { &score.won } else { &score.lost };
         count.set(count.get() + 1);
-        in_vain.set(if won { 0 } else { in_vain.get() + 1 });
+        in_vain.set(if won || !is_there() { 0 } else { in_vain.get() + 1 });
     };
-    let is_over = || is_over() || (is_produced() && in_vain.get() > MOST_IN_VAIN);
+    let is_over = || is_over() || in_vain.get() > MOST_IN_VAIN;
     while !is_over() {
         match rival {
-            Rival::Timer => note(attempt(random.duration()).expect("nobody kills it")),
+            Rival::Timer => note(attempt(random.duration(in_vain.get() < 100)).expect("nobody kills it")),
             Rival::Kill => coop::wait_all(|s| {
                 let mut victim = s.spawn(|| {
                     while !is_over() {
-                        match attempt(HOUR) {
+                        match attempt(LONG) {
                             Ok(won) => note(won),
                             Err(_) => return note(false),
                         }
@@ -215,7 +217,7 @@ fn recv() {
                     _ = op::after(limit) => false,
                 }
             };
-            race(rival, seed, || is_closed.get(), || false, attempt);
+            race(rival, seed, || is_closed.get(), || peer.is_finished(), attempt);
             peer.join().unwrap();
             assert_eq!(numbers.count(), ROUNDS);
         });
@@ -261,7 +263,12 @@ fn send() {
                     _ = op::after(limit) => false,
                 }
             };
-            race(rival, seed, || sends.get() == ROUNDS, || false, attempt);
+            let has_room = || {
+                let mut poll = libc::pollfd { fd: ours.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+                // SAFETY: one entry, as is said.
+                unsafe { libc::poll(&mut poll, 1, 0) == 1 }
+            };
+            race(rival, seed, || sends.get() == ROUNDS, has_room, attempt);
             drop(ours);
             assert_eq!(peer.join().unwrap(), sent.get());
         });
@@ -311,7 +318,6 @@ fn receive() {
     in_both_modes("receive", |rival, seed| {
         coop::run(|| {
             let (tx, rx) = chan::bounded(2);
-            let is_produced = Cell::new(false);
             let numbers = Numbers::default();
             coop::wait_all(|s| {
                 s.spawn(|| {
@@ -320,7 +326,6 @@ fn receive() {
                         random.pause();
                         tx.send(number).unwrap();
                     }
-                    is_produced.set(true);
                 });
                 let attempt = |limit| {
                     coop::select! {
@@ -328,7 +333,7 @@ fn receive() {
                         _ = op::after(limit) => false,
                     }
                 };
-                race(rival, seed, || numbers.are_complete(), || is_produced.get(), attempt);
+                race(rival, seed, || numbers.are_complete(), || true, attempt);
             });
             assert_eq!((numbers.count(), rx.len()), (ROUNDS, 0));
         });
@@ -365,7 +370,7 @@ fn reserve() {
                         _ = op::after(limit) => false,
                     }
                 };
-                race(rival, seed, || sent.get() == ROUNDS, || false, attempt);
+                race(rival, seed, || sent.get() == ROUNDS, || true, attempt);
             });
             assert_eq!(numbers.count(), ROUNDS);
             // No place was lost, and none made.
@@ -403,11 +408,20 @@ fn lock() {
                         _ = op::after(limit) => false,
                     }
                 };
-                race(rival, seed, || ours.get() >= ROUNDS, || false, attempt);
+                race(rival, seed, || ours.get() >= ROUNDS, || true, attempt);
             });
             assert_eq!(*mutex.try_lock().expect("nobody has it"), ours.get() + theirs.get());
         });
     });
+}
+
+/// Sets a flag when it goes.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 /// Signals that come while nobody waits are remembered as one: so each is sent when the one before was seen.
@@ -416,7 +430,8 @@ fn signal_arm() {
     in_both_modes("signal_arm", |rival, seed| {
         // One of each rival's own: a late one of the other's would count.
         let number = if rival == Rival::Timer { libc::SIGUSR1 } else { libc::SIGUSR2 };
-        let (sent, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (sending, sent, seen) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let is_given_up = AtomicBool::new(false);
         coop::run(|| {
             let listener = signal::listen(number).unwrap();
             std::thread::scope(|threads| {
@@ -424,12 +439,16 @@ fn signal_arm() {
                     let random = Random::new(seed + 1);
                     for count in 0..ROUNDS {
                         while seen.load(SeqCst) < count {
+                            if is_given_up.load(SeqCst) {
+                                return;
+                            }
                             std::hint::spin_loop();
                         }
                         random.spin(8_000);
-                        sent.store(count + 1, SeqCst);
+                        sending.store(count + 1, SeqCst);
                         // SAFETY: the handler of a listener only writes to an eventfd.
                         unsafe { libc::raise(number) };
+                        sent.store(count + 1, SeqCst);
                     }
                 });
                 let attempt = |limit| {
@@ -437,17 +456,17 @@ fn signal_arm() {
                         result = op::signal(&listener) => {
                             result.unwrap();
                             let count = seen.load(SeqCst) + 1;
-                            assert_eq!(sent.load(SeqCst), count, "a signal was seen twice");
+                            assert_eq!(sending.load(SeqCst), count, "a signal was seen twice");
                             seen.store(count, SeqCst);
                             true
                         }
                         _ = op::after(limit) => false,
                     }
                 };
-                let is_over = || seen.load(SeqCst) == ROUNDS;
-                // If one were lost, the sender would wait for ever.
-                let is_lost = || false;
-                race(rival, seed, is_over, is_lost, attempt);
+                let is_there = || sent.load(SeqCst) > seen.load(SeqCst);
+                // Whatever ends the race, the sender is not left waiting.
+                let _given_up = Raised(&is_given_up);
+                race(rival, seed, || seen.load(SeqCst) == ROUNDS, is_there, attempt);
             });
         });
         assert_eq!(seen.load(SeqCst), ROUNDS);
@@ -479,7 +498,7 @@ fn after() {
                     let start = Instant::now();
                     let fires = coop::select! {
                         _ = op::after(limit) => true,
-                        _ = op::after(HOUR) => panic!("an hour has passed"),
+                        _ = op::after(LONG) => panic!("the longest timer fired first"),
                         default => false,
                     }?;
                     if fires {
@@ -498,7 +517,7 @@ fn after() {
                     assert!(start.elapsed() >= nap, "{nap:?} took {:?}", start.elapsed());
                     Ok(won)
                 };
-                race(rival, seed, || fired.get() >= ROUNDS, || false, attempt);
+                race(rival, seed, || fired.get() >= ROUNDS, || true, attempt);
             });
             assert!(released.get() > 0);
         });
@@ -546,7 +565,7 @@ fn handle() {
                     Ok(won)
                 })
             };
-            race(rival, seed, || is_closed.get(), || false, attempt);
+            race(rival, seed, || is_closed.get(), || peer.is_finished(), attempt);
             peer.join().unwrap();
             assert_eq!(numbers.count(), ROUNDS);
         });
@@ -588,7 +607,7 @@ fn join_handle() {
                     child.replace(Some(if result == Ok(true) { spawn(numbers.count()) } else { handle }));
                     result
                 };
-                race(rival, seed, || numbers.are_complete(), || false, attempt);
+                race(rival, seed, || numbers.are_complete(), || true, attempt);
             });
         });
         assert_eq!(numbers.count(), ROUNDS);

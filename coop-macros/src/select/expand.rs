@@ -3,7 +3,7 @@
 //! ```text
 //! {
 //!     let guard_1 = condition;                                           all of them first: an operation may lend what a guard looks at
-//!     let out = select(Cons(Some(arm(op_0)), Cons(if guard_1 { Some(arm(op_1)) } else { None }, Nil)), mode);
+//!     let out = select(Cons(Some(operand(op_0)), Cons(if guard_1 { Some(operand(op_1)) } else { None }, Nil)), mode);
 //!     match out {
 //!         Selected::Killed(killed) => Err(killed),
 //!         out => {
@@ -111,7 +111,7 @@ fn list(select: &Select) -> TokenStream {
     })
 }
 
-/// `Some(arm(operation))`. The call stands, token by token, where the operand does: an operand that is no operation is
+/// `Some(Operand::operand(operation))`. The call stands, token by token, where the operand does: an operand that is no operation is
 /// found there, and once.
 pub fn armed(select: &Select, operation: &Expr) -> TokenStream {
     let tokens = quote!(#operation);
@@ -119,8 +119,28 @@ pub fn armed(select: &Select, operation: &Expr) -> TokenStream {
     let private = located_at(select.coop.private(), first);
     let mut operand = Group::new(Delimiter::Parenthesis, tokens);
     operand.set_span(last);
-    let armed = quote_spanned!(first=> #private::arm);
-    quote!(::core::option::Option::Some(#armed #operand))
+    let operand_of = match has_waited(operation) {
+        true => quote_spanned!(first=> #private::CalledOperand::operand),
+        false => quote_spanned!(first=> #private::Operand::operand),
+    };
+    quote!(::core::option::Option::Some(#operand_of #operand))
+}
+
+/// Whether an operand looks like a call that waits by itself: `conn.recv(&mut buf)`, `rx.recv()?`, `coop::sleep(d)`. It decides
+/// about the words of an error only.
+fn has_waited(operation: &Expr) -> bool {
+    match operation {
+        Expr::MethodCall(_) | Expr::Try(_) => true,
+        Expr::Paren(inner) => has_waited(&inner.expr),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(function) => {
+                let names = &function.path.segments;
+                names.len() > 1 && names[0].ident == "coop" && names.iter().all(|name| name.ident != "op")
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// The places of the first and the last token.

@@ -118,11 +118,13 @@ impl Reader<'_, '_> {
 
     /// Reads `default`, `complete` or `killed`, where the word is one.
     fn keyword_clause(&mut self, word: &Ident) -> Option<Result<Clause, Reported>> {
-        // `default {`, `default,` and a `default` at the end are that arm without its `=>`, since no pattern ends there.
+        // `default {`, `default,`, `default call()` and a `default` at the end are that arm without its `=>`, since no pattern
+        // ends there.
         let stands_alone = {
             let after = self.input.fork();
             let _ = after.call(Ident::parse_any);
-            after.peek(Token![=>]) || after.peek(Token![,]) || after.peek(Token![->]) || after.is_empty()
+            let begins_body = after.peek(syn::Ident) || after.peek(syn::Lit);
+            after.peek(Token![=>]) || after.peek(Token![,]) || after.peek(Token![->]) || after.is_empty() || begins_body
         };
         let stands_before_block = self.input.peek2(token::Brace) && !self.assigned_after(2);
         match word.to_string().as_str() {

@@ -12,6 +12,7 @@ use syn::Expr;
 use super::check::Select;
 use super::expand::{armed, local, mode, value};
 use super::parse::Arm;
+use super::pattern::is_refutable;
 use crate::walk;
 
 /// Writes the stand-in, after the mistakes.
@@ -24,8 +25,10 @@ pub fn expand(select: &Select, errors: TokenStream) -> TokenStream {
     }
     if let Some((pattern, body)) = &select.killed {
         let body = body_or_nothing(body);
+        // A pattern that was refused may be for another type.
+        let cause = if is_refutable(pattern) { quote!(_) } else { quote!(#private::Killed) };
         branches.push(quote!({
-            let __cause: #private::Killed = ::core::unreachable!();
+            let __cause: #cause = ::core::unreachable!();
             match __cause {
                 #pattern => #body,
                 _ => ::core::unreachable!(),

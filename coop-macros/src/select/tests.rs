@@ -28,6 +28,18 @@ fn one_arm() {
     assert_expression("select_one", expand(quote!(n = op::recv(&conn, &mut buf) => n?)));
 }
 
+/// It compiles where a method makes an operation; else its error has words of its own.
+#[test]
+fn an_operand_that_looks_like_a_finished_call() {
+    assert_expression("select_called", expand(quote!(line = input.next_line() => line)));
+    for operand in [quote!(conn.recv(&mut buf)?), quote!((rx.recv())), quote!(coop::sleep(limit))] {
+        assert!(expand(quote!(_ = #operand => ())).to_string().contains("CalledOperand"), "{operand}");
+    }
+    for operand in [quote!(coop::op::after(limit)), quote!(after(limit)), quote!(&mut timer), quote!(timer)] {
+        assert!(!expand(quote!(_ = #operand => ())).to_string().contains("CalledOperand"), "{operand}");
+    }
+}
+
 #[test]
 fn arms_with_guards_and_bodies_that_leave() {
     assert_expression(

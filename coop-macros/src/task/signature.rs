@@ -129,6 +129,9 @@ impl Signature {
     }
 }
 
+/// What may be a name in a user's edition, and is none in this crate's, where the new span places it.
+const NEWER_KEYWORDS: [&str; 5] = ["async", "await", "dyn", "gen", "try"];
+
 /// The function's name for the argument where it is one name, else a fresh one: the function alone takes patterns apart.
 ///
 /// Neither can be confused with what the user wrote: not even `fn f(f: u8)` makes `f(f)` call its argument.
@@ -136,6 +139,9 @@ fn argument_name(index: usize, pattern: &Pat) -> Ident {
     match pattern {
         Pat::Ident(pattern) if pattern.subpat.is_none() => {
             let mut name = pattern.ident.clone();
+            if NEWER_KEYWORDS.iter().any(|keyword| name == keyword) {
+                name = Ident::new_raw(&name.to_string(), name.span());
+            }
             name.set_span(name.span().resolved_at(Span::mixed_site()));
             name
         }

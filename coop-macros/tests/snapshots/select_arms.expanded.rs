@@ -5,12 +5,12 @@ fn expression() {
         let __out = ::coop::__private::select(
             ::coop::__private::Cons(
                 ::core::option::Option::Some(
-                    ::coop::__private::arm(op::recv(&conn, &mut buf)),
+                    ::coop::__private::Operand::operand(op::recv(&conn, &mut buf)),
                 ),
                 ::coop::__private::Cons(
                     if __guard_1 {
                         ::core::option::Option::Some(
-                            ::coop::__private::arm(&mut incoming),
+                            ::coop::__private::Operand::operand(&mut incoming),
                         )
                     } else {
                         ::core::option::Option::None
@@ -18,7 +18,7 @@ fn expression() {
                     ::coop::__private::Cons(
                         if __guard_2 {
                             ::core::option::Option::Some(
-                                ::coop::__private::arm(op::after(limit)),
+                                ::coop::__private::Operand::operand(op::after(limit)),
                             )
                         } else {
                             ::core::option::Option::None

@@ -3,11 +3,15 @@ fn expression() {
         let __guard_1: ::core::primitive::bool = open;
         let __out = ::coop::__private::select(
             ::coop::__private::Cons(
-                ::core::option::Option::Some(::coop::__private::arm(op::receive(&jobs))),
+                ::core::option::Option::Some(
+                    ::coop::__private::Operand::operand(op::receive(&jobs)),
+                ),
                 ::coop::__private::Cons(
                     if __guard_1 {
                         ::core::option::Option::Some(
-                            ::coop::__private::arm(op::recv(&conn, &mut buf)),
+                            ::coop::__private::Operand::operand(
+                                op::recv(&conn, &mut buf),
+                            ),
                         )
                     } else {
                         ::core::option::Option::None

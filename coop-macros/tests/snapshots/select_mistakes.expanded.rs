@@ -16,7 +16,7 @@ fn expression() {
                         let __out = ::coop::__private::select(
                             ::coop::__private::Cons(
                                 ::core::option::Option::Some(
-                                    ::coop::__private::arm(op::receive(&numbers)),
+                                    ::coop::__private::Operand::operand(op::receive(&numbers)),
                                 ),
                                 ::coop::__private::Nil,
                             ),

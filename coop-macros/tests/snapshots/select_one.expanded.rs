@@ -3,7 +3,7 @@ fn expression() {
         let __out = ::coop::__private::select(
             ::coop::__private::Cons(
                 ::core::option::Option::Some(
-                    ::coop::__private::arm(op::recv(&conn, &mut buf)),
+                    ::coop::__private::Operand::operand(op::recv(&conn, &mut buf)),
                 ),
                 ::coop::__private::Nil,
             ),

@@ -105,66 +105,44 @@ pub unsafe trait Arm: Sealed + Sized {
     fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>);
 }
 
-/// The one place where an operand of `select!` is checked. What it returns is a type parameter that only a right operand
-/// determines: of a wrong one the compiler knows nothing more to complain about, and gives one error, here.
+/// The one place where an operand of `select!` is checked. What it becomes is a type parameter that only a right operand
+/// determines: of a wrong one the compiler knows nothing more to complain about, and gives one error, here. The bound being
+/// that of a trait and not of a function, it is a short one.
 #[doc(hidden)]
-#[inline(always)]
-pub fn arm<A: Arm<Itself = W>, W>(operation: A) -> W {
-    operation.itself()
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an arm of `select!` by value",
+    label = "not an arm by value",
+    note = "help: an arm is an operation made by `coop::op`, such as `op::recv(&conn, &mut buf)`, or `&mut handle`;",
+    note = "      what could be half done is started first, `let mut h = s.start(operation);`, and its arm is `&mut h`"
+)]
+pub trait Operand<W>: Sized {
+    fn operand(self) -> W;
 }
 
-/// A call that blocks, written where its operation belongs: it has a hint of its own.
-#[doc(hidden)]
-pub struct Finished<T>(T);
+#[diagnostic::do_not_recommend]
+impl<A: Arm<Itself = W>, W> Operand<W> for A {
+    #[inline(always)]
+    fn operand(self) -> W {
+        self.itself()
+    }
+}
 
-/// Never implemented.
+/// The same for an operand that looks like a call that blocks, written where its operation belongs: it has a hint of its own.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "an arm of `select!` is an operation, and this call has already waited for its result",
-    label = "waits here, before the `select!` begins",
+    label = "waits here, before the `select!` begins, and gives `{Self}`",
     note = "help: make the operation instead of the call: `op::recv(&conn, &mut buf)` for `conn.recv(&mut buf)`,",
     note = "      `op::receive(&rx)` for `rx.recv()`, `op::lock(&mutex)` for `mutex.lock()`, `op::after(d)` for `coop::sleep(d)`"
 )]
-pub trait NotFinished {}
-
-impl<T> Sealed for Finished<T> {}
-impl<T, E> Sealed for Result<T, E> {}
-
-macro_rules! never_in_force {
-    ($output:ty, $itself:ty) => {
-        type Output = $output;
-        type Itself = $itself;
-
-        fn itself(self) -> Self::Itself {
-            unreachable!("a finished call is no arm")
-        }
-        fn readiness(&self) -> Readiness {
-            Readiness::No
-        }
-        fn attempt(&mut self, _: &Cooperator) -> Option<Self::Output> {
-            None
-        }
-        unsafe fn enlist(&self, _: &Cooperator, _: &Wait, _: usize) {}
-        fn won(&mut self, _: &Cooperator) -> Option<Self::Output> {
-            None
-        }
-        fn disengage(&self, _: &Cooperator) {}
-        fn settle(&self, _: &Cooperator, _: &'static Location<'static>) {}
-    };
+pub trait CalledOperand<W>: Sized {
+    fn operand(self) -> W;
 }
 
-// SAFETY: never in force.
-#[allow(private_interfaces)]
-unsafe impl<T, E> Arm for Result<T, E>
-where
-    Finished<Result<T, E>>: NotFinished,
-{
-    never_in_force!(Result<T, E>, Finished<Result<T, E>>);
-}
-
-// SAFETY: there is no way to make one. That it is an arm keeps the compiler from complaining a second time.
 #[diagnostic::do_not_recommend]
-#[allow(private_interfaces)]
-unsafe impl<T> Arm for Finished<T> {
-    never_in_force!(T, Self);
+impl<A: Arm<Itself = W>, W> CalledOperand<W> for A {
+    #[inline(always)]
+    fn operand(self) -> W {
+        self.itself()
+    }
 }

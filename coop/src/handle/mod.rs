@@ -23,7 +23,7 @@ mod queued;
 mod select;
 mod started;
 
-pub use arm::{Arm, Operation, arm};
+pub use arm::{Arm, CalledOperand, Operand, Operation};
 pub use select::{ArmList, Cons, Never, Nil, Out, SelectMode, Selected, all_arms_disabled, select};
 pub use started::Handle;
 

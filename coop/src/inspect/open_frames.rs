@@ -38,9 +38,6 @@ struct Waits {
 /// By the address of the place.
 static WAITS: Mutex<BTreeMap<usize, Waits>> = Mutex::new(BTreeMap::new());
 
-/// Walking and naming the frames took 14 KiB of the task's stack when it was measured.
-const ROOM: usize = 48 * 1024;
-
 /// Looks at the stack of a fiber that is about to be switched out: the running one.
 pub(crate) fn look(fiber: &Fiber) {
     let place = fiber.place.get();
@@ -55,7 +52,7 @@ pub(crate) fn look(fiber: &Fiber) {
     });
     // SAFETY: every fiber is that of a task; this one runs.
     let task = unsafe { Task::of(fiber) };
-    if !is_due || room(task) < ROOM {
+    if !is_due || !task.has_room_for_backtrace() {
         return;
     }
     let trace = Backtrace::force_capture().to_string();
@@ -70,15 +67,6 @@ pub(crate) fn look(fiber: &Fiber) {
         task.name,
         fiber.reason.get(),
     ));
-}
-
-/// How much of the task's stack is left.
-fn room(task: &Task) -> usize {
-    let here = 0u8;
-    task.stack.as_ref().map_or(0, |stack| {
-        let bottom = stack.top().addr() - stack.size();
-        (&raw const here).addr().saturating_sub(bottom)
-    })
 }
 
 /// The innermost frame of a listed kind, and from where in the user's code it was opened.

@@ -187,8 +187,10 @@ impl Class {
                     self.fresh_count.set(count);
                     return Ok(());
                 }
-                // Under RLIMIT_AS, or without overcommit, a smaller slab may still be had.
-                Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && count > 1 => count /= 2,
+                // Under RLIMIT_AS, without overcommit, or (EAGAIN) where all memory is locked, a smaller slab may still be had.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EAGAIN)) && count > 1 => {
+                    count /= 2
+                }
                 Err(error) => return Err(error),
             }
         }

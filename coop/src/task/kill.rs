@@ -24,7 +24,10 @@ pub(crate) fn refuse(cooperator: &Cooperator) -> Killed {
     let refusals = task.fiber.refusals.get().saturating_add(1);
     task.fiber.refusals.set(refusals);
     if refusals == REPORTED_AFTER {
-        let backtrace = std::backtrace::Backtrace::force_capture();
+        let backtrace = match task.has_room_for_backtrace() {
+            true => std::backtrace::Backtrace::force_capture().to_string(),
+            false => "(too little of its stack is left for a backtrace)".to_owned(),
+        };
         sys::say(format_args!(
             "coop: task {} '{}' was killed ({}) and has since waited {refusals} times: something ignores the error\n{backtrace}",
             task.id, task.name, killed.cause

@@ -138,7 +138,7 @@ pub struct Statistics {
     pub live: u64,
     /// Tasks ever spawned.
     pub spawned: u64,
-    /// Tasks that had been killed when they ended.
+    /// Tasks that had been killed when their body ended.
     pub killed: u64,
     /// Tasks that ended by a panic.
     pub panicked: u64,

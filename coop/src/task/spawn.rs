@@ -442,6 +442,8 @@ where
 
 /// The end of every task: children first, then the value, then the record.
 fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
+    // Before the kills by which it ends its children: those are its own doing.
+    let was_killed = task.node.is_killed();
     if outcome == Outcome::Panicked {
         task.node.kill(cooperator, Cause::Parent);
     } else if ptr::eq(cooperator.root.get().cast(), task) {
@@ -463,7 +465,7 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
         // SAFETY: the context is written by switches, none of which is under way.
         stack.top().addr() - unsafe { (*task.fiber.context.get()).rsp }
     });
-    task.description.count_end(task.node.is_killed(), outcome == Outcome::Panicked, depth);
+    task.description.count_end(was_killed, outcome == Outcome::Panicked, depth);
     cooperator.counters.live.set(cooperator.counters.live.get() - 1);
     task.node.disown(cooperator);
     task.ended.release();

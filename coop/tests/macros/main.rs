@@ -13,4 +13,5 @@ mod statistics;
 mod system_calls;
 mod task;
 mod test_attribute;
+mod user_crates;
 mod zero_cost;

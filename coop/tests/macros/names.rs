@@ -30,8 +30,8 @@ macro_rules! provided {
 }
 
 provided! {
-    Acquired Cons Coordination Description EmbeddedEntry JoinHandle Killed MainOptions Nil Options Out Remote RemoteJoinHandle
-    Scope ScopedJoinHandle SelectMode Selected TestOptions all_arms_disabled arm coordinate join main select spawn spawn_in
+    Acquired CalledOperand Cons Coordination Description EmbeddedEntry JoinHandle Killed MainOptions Nil Operand Options Out Remote RemoteJoinHandle
+    Scope ScopedJoinHandle SelectMode Selected TestOptions all_arms_disabled coordinate join main select spawn spawn_in
     submit test
 }
 

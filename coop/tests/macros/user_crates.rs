@@ -14,37 +14,32 @@ struct Crate {
 }
 
 impl Crate {
-    /// Writes a crate of this name: its edition, the line of its manifest that says where coop is, and its files.
-    fn new(name: &str, edition: &str, dependency: &str, files: &[(&str, &str)]) -> Self {
+    /// Writes a crate: its name, its edition, the line of its manifest that says where coop is, and its only file.
+    fn new(name: &str, edition: &str, dependency: &str, file: &str, text: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("user-crates").join(name);
-        let _ = fs::remove_dir_all(&directory);
         let coop = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let dependency = dependency.replace("PATH", &format!("{coop:?}"));
         let manifest = format!(
-            "[package]\nname = \"{name}\"\nedition = \"{edition}\"\n\n[workspace]\n\n[dependencies]\n{}\n",
-            dependency.replace("PATH", &format!("{coop:?}")),
+            "[package]\nname = \"{name}\"\nedition = \"{edition}\"\n\n[workspace]\n\n[dependencies]\n{dependency}\n"
         );
-        let write = |file: &str, text: &str| {
-            let path = directory.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        write("Cargo.toml", &manifest);
-        files.iter().for_each(|(file, text)| write(file, text));
+        fs::create_dir_all(directory.join("src")).unwrap();
+        fs::write(directory.join("Cargo.toml"), manifest).unwrap();
+        fs::write(directory.join("src").join(file), text).unwrap();
         // The versions that are on this machine already: there may be no network.
         fs::copy(coop.join("../Cargo.lock"), directory.join("Cargo.lock")).unwrap();
         Crate { directory }
     }
 
-    /// A command that cargo may run in it.
+    /// A program that is run in it.
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.directory).env("CARGO_TARGET_DIR", self.directory.with_file_name("target"));
         command.env("CARGO_NET_OFFLINE", "true").env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0");
-        // What this test's own cargo or nextest has said is not for them.
+        // What was said to this test, or by the runner that runs it, is not for the tests in there.
         for (name, _) in std::env::vars_os() {
-            let is_said = ["NEXTEST", "COOP_", "RUST_TEST_", "RUSTFLAGS"].iter().any(|start| name.to_string_lossy().starts_with(start));
-            if is_said {
-                command.env_remove(name);
+            let is_for_this = |start: &&str| name.to_string_lossy().starts_with(start);
+            if ["NEXTEST", "COOP_", "RUST_TEST_", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].iter().any(is_for_this) {
+                command.env_remove(&name);
             }
         }
         command
@@ -54,6 +49,14 @@ impl Crate {
     fn cargo(&self, words: &str) -> Output {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         self.command(cargo).args(words.split(' ')).output().expect("cargo can be started")
+    }
+
+    /// Builds and runs it, and gives what it prints.
+    #[track_caller]
+    fn run(&self) -> String {
+        let output = self.cargo("run --quiet");
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 
@@ -117,10 +120,9 @@ fn a_test() {
 
 #[test]
 fn coop_under_another_name() {
-    let renamed = r#"renamed = { package = "coop", path = PATH }"#;
-    let user = Crate::new("renamed-coop", "2024", renamed, &[("src/main.rs", RENAMED)]);
-    let output = user.cargo("run --quiet");
-    assert_eq!(said(&output), "3 0 Some(6)\n");
+    let dependency = r#"renamed = { package = "coop", path = PATH }"#;
+    let user = Crate::new("renames-coop", "2024", dependency, "main.rs", RENAMED);
+    assert_eq!(user.run(), "3 0 Some(6)\n");
     let output = user.cargo("test --quiet");
     assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
 }
@@ -175,53 +177,52 @@ fn main() -> io::Result<()> {
 "#;
 
 #[test]
-fn a_user_of_an_older_edition() {
+fn users_of_older_editions() {
     for edition in ["2018", "2021"] {
-        let program = match edition {
-            "2018" => OLDER.replace("{sum}", "{}").replace("joined??,", "joined??, sum,"),
-            _ => OLDER.to_owned(),
-        };
-        let user = Crate::new(&format!("edition-{edition}"), edition, "coop = { path = PATH }", &[("src/main.rs", &program)]);
-        assert_eq!(said(&user.cargo("run --quiet")), "12 3 Some(\"first\") None\n", "edition {edition}");
+        let user = Crate::new(&format!("edition-{edition}"), edition, "coop = { path = PATH }", "main.rs", OLDER);
+        assert_eq!(user.run(), "12 3 Some(\"first\") None\n", "edition {edition}");
     }
 }
 
 // ---- test runners
 
 const TESTS: &str = r#"
-#[coop::test]
-fn passes() {
-    coop::sleep(std::time::Duration::from_secs(3600)).unwrap();
-}
+#[cfg(test)]
+mod inner {
+    #[coop::test]
+    fn passes() {
+        coop::sleep(std::time::Duration::from_secs(3600)).unwrap();
+    }
 
-#[coop::test(schedules = 200)]
-fn relies_on_the_order() {
-    let order = std::cell::RefCell::new(Vec::new());
-    coop::wait_all(|s| {
-        for task in 0..5 {
-            let order = &order;
-            s.spawn(move || order.borrow_mut().push(task));
-        }
-    });
-    assert!(order.borrow()[0] == 0, "the order was {:?}", order.borrow());
-}
+    #[coop::test(schedules = 200)]
+    fn relies_on_the_order() {
+        let order = std::cell::RefCell::new(Vec::new());
+        coop::wait_all(|s| {
+            for task in 0..5 {
+                let order = &order;
+                s.spawn(move || order.borrow_mut().push(task));
+            }
+        });
+        assert!(order.borrow()[0] == 0, "the order was {:?}", order.borrow());
+    }
 
-#[coop::test]
-#[should_panic(expected = "deadlock")]
-fn panics_as_it_should() {
-    let _ = coop::coordinate!(&coop::Coordinator::held());
-}
+    /// Its name begins with that of the other.
+    #[coop::test]
+    #[should_panic(expected = "deadlock")]
+    fn relies_on_the_order_of_nothing() {
+        let _ = coop::coordinate!(&coop::Coordinator::held());
+    }
 
-#[coop::test]
-#[ignore]
-fn is_ignored() {
-    panic!("nobody has asked for it");
+    #[coop::test]
+    #[ignore]
+    fn is_ignored() {
+        panic!("nobody has asked for it");
+    }
 }
 "#;
 
-fn tested() -> Crate {
-    // The same crate for both runners, so that it is built once; its files are the same, so that it does not matter who writes.
-    Crate::new("tested", "2024", "coop = { path = PATH }", &[("src/lib.rs", "mod inner {\n#![cfg(test)]\ninclude!(\"tests.in\");\n}\n"), ("src/tests.in", TESTS)])
+fn tested(name: &str) -> Crate {
+    Crate::new(name, "2024", "coop = { path = PATH }", "lib.rs", TESTS)
 }
 
 /// Runs the command that a failed test has printed, in a shell, as a user would.
@@ -239,7 +240,7 @@ fn assert_replays(user: &Crate, failed: &str) {
 
 #[test]
 fn cargo_test_runs_them_and_the_printed_command_replays_the_failure() {
-    let user = tested();
+    let user = tested("tested-by-cargo");
     let output = user.cargo("test");
     let failed = said(&output);
     assert!(failed.contains("2 passed; 1 failed; 1 ignored"), "{failed}");
@@ -248,7 +249,7 @@ fn cargo_test_runs_them_and_the_printed_command_replays_the_failure() {
 
 #[test]
 fn nextest_runs_them_and_the_printed_command_replays_the_failure() {
-    let user = tested();
+    let user = tested("tested-by-nextest");
     if !user.cargo("nextest --version").status.success() {
         eprintln!("not tested: there is no cargo-nextest here");
         return;
@@ -256,6 +257,9 @@ fn nextest_runs_them_and_the_printed_command_replays_the_failure() {
     let output = user.cargo("nextest run --no-fail-fast");
     let failed = said(&output);
     assert!(failed.contains("3 tests run: 2 passed, 1 failed, 1 skipped"), "{failed}");
-    assert!(failed.contains("cargo nextest run -p tested -E 'test(=inner::relies_on_the_order)'"), "{failed}");
+    assert!(
+        failed.contains("cargo nextest run -p tested-by-nextest -E 'test(=inner::relies_on_the_order)'"),
+        "{failed}"
+    );
     assert_replays(&user, &failed);
 }

@@ -1,81 +1,14 @@
 //! Handles of operations: what is in flight, and what it brings.
 
-use super::interpret::Value;
-use super::interpret::{Cx, Failure, Taken, landed, redeem};
 use super::model::{Fate, Place};
+use super::prizes::{Prize, Taken, Waited, landed, redeem};
 use super::program::{Landing, Race, Step, TaskNo};
 use super::races;
 use super::report::saw;
-use super::world::{Message, World};
-use coop::chan::{Closed, Permit, RecvError, ReserveError};
-use coop::io::Transfer;
-use coop::sync::MutexGuard;
-use coop::{Handle, JoinError, Killed, Operation};
-use std::cell::Cell;
-use std::fmt;
-use std::io;
+use super::task::{Cx, Failure};
+use super::world::World;
+use coop::{Handle, Operation};
 use std::rc::Rc;
-
-/// What a wait can give.
-pub enum Prize<'a> {
-    Guard(MutexGuard<'a, Cell<bool>>),
-    Message(Option<Message>),
-    Place(Option<Permit<'a, Message>>),
-    Moment,
-    Joined(Result<Option<Value>, JoinError>),
-    Bytes(io::Result<usize>),
-}
-
-impl fmt::Debug for Prize<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Prize::Guard(_) => "a guard",
-            Prize::Message(_) => "a message",
-            Prize::Place(_) => "a place",
-            Prize::Moment => "a moment",
-            Prize::Joined(_) => "a task's value",
-            Prize::Bytes(_) => "bytes",
-        })
-    }
-}
-
-pub fn message<'a>(result: Result<Message, RecvError>) -> Prize<'a> {
-    Prize::Message(result.ok())
-}
-
-pub fn place(result: Result<Permit<'_, Message>, Closed>) -> Prize<'_> {
-    Prize::Place(result.ok())
-}
-
-/// What a Handle's `wait` gives.
-pub type Waited<'a> = Result<Prize<'a>, Killed>;
-
-pub fn waited_message<'a>(result: Result<Message, RecvError>) -> Waited<'a> {
-    match result {
-        Err(RecvError::Killed(killed)) => Err(killed),
-        result => Ok(message(result)),
-    }
-}
-
-pub fn waited_place(result: Result<Permit<'_, Message>, ReserveError>) -> Waited<'_> {
-    match result {
-        Err(ReserveError::Killed(killed)) => Err(killed),
-        result => Ok(Prize::Place(result.ok())),
-    }
-}
-
-/// How many bytes a transfer moved. They are wiped from its buffer: what is found in one later was given to nobody.
-pub fn taken(result: io::Result<Transfer<&mut [u8]>>) -> io::Result<usize> {
-    result.map(|transfer| {
-        let n = transfer.n();
-        transfer.into_buf().fill(0);
-        n
-    })
-}
-
-pub fn waited_bytes<'a>(result: io::Result<usize>) -> Waited<'a> {
-    races::split_killed(result).map(Prize::Bytes)
-}
 
 /// A Handle, of whichever operation.
 pub trait InAir {

@@ -1,10 +1,10 @@
 //! The handles that tasks have of tasks.
 
-use super::flights::Prize;
-use super::interpret::{Cx, Failure, Value};
 use super::model::Place;
+use super::prizes::Prize;
 use super::program::{Race, Step, TaskNo};
 use super::races;
+use super::task::{Cx, Failure, Value};
 use super::world::World;
 use coop::{JoinError, JoinHandle, ScopedJoinHandle};
 use std::rc::Rc;

@@ -1,225 +1,24 @@
 //! Running a program: each step is made in the model and in the runtime, and both must agree.
 
-use super::flights::Prize;
 use super::handles::{self, Joinable, Owned};
-use super::model::{Body, Cause, Delivered, Fate, Grant, LOCKS, Model, NodeNo, Place};
+use super::model::{Body, Cause, Delivered, Fate, LOCKS, Place, State};
+use super::prizes::{Held, Prize, Taken, redeem, split, take_at_once, take_lock, won};
 use super::program::{Act, Keep, Step, TaskNo};
 use super::races;
 use super::report::{failed, saw};
 use super::scopes::{self, Level};
-use super::world::{Expected, LOOSE, World};
+use super::task::{Arguments, Cx, Failure, MILLISECOND, Region, Value, duration, run_task};
+use super::world::{Expected, LOOSE};
+use coop::JoinError;
 use coop::chan::{RecvError, SendError, TryRecvError, TrySendError};
-use coop::{JoinError, Killed, TimedOut};
 use std::any::Any;
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::rc::Rc;
-use std::time::Duration;
-
-const MILLISECOND: u64 = 1_000_000;
 
 /// More steps than any program that ends.
 const MOST_STEPS: u64 = 200_000;
 
 /// Yields after which a task that waits for the ring must have ended.
 const MOST_YIELDS: usize = 3_000;
-
-/// The error of a block.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Failure {
-    Killed(Cause),
-    TimedOut,
-    Closed,
-    /// Of the step with this number.
-    Own(u32),
-}
-
-impl From<TimedOut> for Failure {
-    fn from(_: TimedOut) -> Self {
-        Failure::TimedOut
-    }
-}
-
-/// Where a step is executed.
-#[derive(Clone, Copy)]
-pub struct Cx<'a> {
-    pub world: &'a Rc<World>,
-    pub me: TaskNo,
-    pub own: &'a RefCell<Vec<(TaskNo, Option<Box<dyn Joinable>>)>>,
-    pub scope: Option<&'a Level<'a>>,
-}
-
-/// What a task was given. It knows if it was dropped without being used.
-pub struct Arguments {
-    world: Rc<World>,
-    task: TaskNo,
-    is_used: bool,
-}
-
-impl Arguments {
-    pub fn new(world: &Rc<World>, task: TaskNo) -> Self {
-        Arguments { world: world.clone(), task, is_used: false }
-    }
-}
-
-impl Drop for Arguments {
-    fn drop(&mut self) {
-        if self.is_used {
-            return;
-        }
-        self.world.catch_up();
-        self.world.model.borrow_mut().never_runs(self.task);
-        saw("a task that was born killed");
-        self.world.note(self.task, 0, 2, || "never runs".into());
-        let (running, own) = (coop::current().id(), self.world.model.borrow().id(self.task));
-        if own.is_some_and(|own| own != running) {
-            failed(format!("the arguments of task {} were dropped by task {running}", self.task));
-        }
-    }
-}
-
-/// What a task returns. Each is dropped once.
-pub struct Value {
-    world: Rc<World>,
-    pub task: TaskNo,
-}
-
-impl Value {
-    fn new(world: &Rc<World>, task: TaskNo) -> Self {
-        world.values_made.borrow_mut()[task] += 1;
-        Value { world: world.clone(), task }
-    }
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        self.world.values_dropped.borrow_mut()[self.task] += 1;
-    }
-}
-
-/// The body of every task.
-pub fn run_task(mut arguments: Arguments, scope: Option<&Level>) -> Result<Value, Failure> {
-    struct Ending<'a>(&'a World, TaskNo);
-    impl Drop for Ending<'_> {
-        fn drop(&mut self) {
-            if self.1 == 0 {
-                // No handle outlives the run.
-                self.0.is_over.set(true);
-                for task in 0..self.0.program.plans.len() {
-                    let shared = self.0.shared.borrow_mut()[task].take();
-                    drop(shared);
-                }
-            }
-            let body = if std::thread::panicking() { Body::Panicked } else { Body::Returned };
-            self.0.model.borrow_mut().body_ends(self.1, body);
-            self.0.note(self.1, 0, 1, || format!("{body:?}"));
-        }
-    }
-    arguments.is_used = true;
-    let (world, me) = (arguments.world.clone(), arguments.task);
-    world.catch_up();
-    world.model.borrow_mut().body_starts(me);
-    world.note(me, 0, 0, || "starts".into());
-    if world.program.plans[me].depth == 8 {
-        saw("a task eight deep");
-    }
-    let ending = Ending(&world, me);
-    let own = RefCell::default();
-    let result = block(&Cx { world: &world, me, own: &own, scope }, &world.program.plans[me].body);
-    drop(own);
-    drop(ending);
-    result.map(|()| Value::new(&world, me))
-}
-
-impl Cx<'_> {
-    pub fn model<R>(&self, f: impl FnOnce(&mut Model) -> R) -> R {
-        f(&mut self.world.model.borrow_mut())
-    }
-
-    pub fn note(&self, step: &Step, code: u64, text: impl FnOnce() -> String) {
-        self.world.note(self.me, step.id, code, text);
-    }
-
-    /// Waits, in the model and in the runtime. `at_once` says which of the places is free, and takes it.
-    pub fn wait<T>(
-        &self,
-        at_once: impl FnOnce(&mut Model) -> Option<usize>,
-        places: &[(usize, Place)],
-        call: impl FnOnce() -> T,
-    ) -> (Fate, T) {
-        let known = self.model(|model| match model.begin(self.me) {
-            Err(cause) => Some(Fate::Refused(cause)),
-            Ok(()) => match at_once(model) {
-                Some(index) => Some(Fate::AtOnce(index)),
-                None => {
-                    model.park(self.me, places);
-                    None
-                }
-            },
-        });
-        let result = call();
-        self.world.catch_up();
-        let fate = known.unwrap_or_else(|| self.model(|model| model.resumes(self.me)));
-        (fate, result)
-    }
-
-    /// Compares what a wait says about a kill with what the model says. `Err`: both say that it was killed.
-    pub fn agree(&self, step: &Step, fate: &Fate, killed: Option<Killed>) -> Result<(), Failure> {
-        match (fate, killed) {
-            (Fate::Refused(cause) | Fate::Killed(cause), Some(killed)) => {
-                self.check_killed(step, *cause, killed);
-                saw(match (fate, cause) {
-                    (_, Cause::Unwinding) => "a wait refused while unwinding",
-                    (Fate::Refused(_), _) => "a wait refused",
-                    (_, Cause::Explicit(_)) => "a wait ended by an explicit kill",
-                    (_, Cause::Parent) => "a wait ended by the parent's end",
-                    (_, Cause::Sibling) => "a wait ended by a sibling's failure",
-                    (_, Cause::Deadline) => "a wait ended by a deadline",
-                    (_, Cause::Shutdown) => "a wait ended by the shutdown",
-                    _ => "a wait ended by something else",
-                });
-                self.note(step, 10, || format!("{} is killed: {cause:?}", step.act));
-                Err(Failure::Killed(*cause))
-            }
-            (Fate::Refused(cause) | Fate::Killed(cause), None) => {
-                self.wrong(step, format!("{cause:?} was not noticed"))
-            }
-            (fate, Some(killed)) => self.wrong(step, format!("said {killed}, but: {fate:?}")),
-            (fate, None) => {
-                if matches!(fate, Fate::Won(_)) {
-                    saw(match self.model(|model| model.killed(self.me)) {
-                        Some(_) => "a hand-over that beat the kill",
-                        None => "a hand-over",
-                    });
-                }
-                self.note(step, 11, || format!("{}: {fate:?}", step.act));
-                Ok(())
-            }
-        }
-    }
-
-    pub fn check_killed(&self, step: &Step, cause: Cause, killed: Killed) {
-        if Cause::from(killed.cause()) != cause {
-            self.wrong(step, format!("said {killed}, but the cause is {cause:?}"));
-        }
-        if Some(killed.task()) != self.model(|model| model.id(self.me)) {
-            self.wrong(step, format!("said {killed} of another task"));
-        }
-    }
-
-    #[track_caller]
-    pub fn wrong(&self, step: &Step, message: String) -> ! {
-        failed(format!("task {} step {} ({}): {message}", self.me, step.id, step.act))
-    }
-
-    pub fn after(&self, milliseconds: u64) -> Place {
-        Place::At(self.world.model.borrow().now + milliseconds * MILLISECOND)
-    }
-}
-
-pub fn duration(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
-}
 
 pub fn block(cx: &Cx, steps: &[Step]) -> Result<(), Failure> {
     struct Deferred<'a>(&'a Cx<'a>, &'a [Step]);
@@ -514,196 +313,6 @@ fn act(cx: &Cx, step: &Step) -> Result<(), Failure> {
     }
 }
 
-/// A region of the model. Left when this goes, as the runtime's is.
-pub struct Region<'a> {
-    cx: &'a Cx<'a>,
-    pub node: NodeNo,
-}
-
-impl<'a> Region<'a> {
-    pub fn new(cx: &'a Cx<'a>, node: NodeNo) -> Self {
-        Region { cx, node }
-    }
-
-    fn delivered(&self) -> Delivered {
-        self.cx.model(|model| model.delivered(self.node))
-    }
-}
-
-impl Drop for Region<'_> {
-    fn drop(&mut self) {
-        self.cx.model(|model| model.leave(self.cx.me, self.node));
-    }
-}
-
-/// A lock that is held; the model hears of its release first.
-struct Held<'a, G> {
-    cx: &'a Cx<'a>,
-    lock: usize,
-    #[allow(dead_code, reason = "held for its drop")]
-    guard: G,
-}
-
-impl<G> Drop for Held<'_, G> {
-    fn drop(&mut self) {
-        self.cx.model(|model| model.release(self.lock));
-    }
-}
-
-fn split<T>(result: Result<T, Killed>) -> (Option<Killed>, Option<T>) {
-    match result {
-        Ok(value) => (None, Some(value)),
-        Err(killed) => (Some(killed), None),
-    }
-}
-
-pub fn take_lock(model: &mut Model, lock: usize) -> Option<usize> {
-    model.is_free(lock).then(|| {
-        model.take_lock(lock);
-        0
-    })
-}
-
-/// What the model has given to whoever waited.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Taken {
-    Lock(usize),
-    /// `None`: the channel is closed.
-    Message(usize, Option<u32>),
-    /// Whether there is a receiver.
-    Place(usize, bool),
-    Moment,
-    Task(TaskNo),
-    Deadlock,
-}
-
-/// Takes the first of the places that is free.
-pub fn take_at_once(model: &mut Model, places: &[(usize, Place)], taken: &mut Option<Taken>) -> Option<usize> {
-    let (index, place) = *places.iter().find(|(_, place)| is_ready(model, *place))?;
-    *taken = Some(match place {
-        Place::Lock(lock) => {
-            model.take_lock(lock);
-            Taken::Lock(lock)
-        }
-        Place::Receive(channel) => Taken::Message(channel, model.receive_at_once(channel)),
-        Place::Reserve(channel) => Taken::Place(channel, model.reserve_at_once(channel)),
-        Place::Ended(task) => Taken::Task(task),
-        Place::Deadlock => Taken::Deadlock,
-        Place::Landed(flight) => landed(model, flight),
-        Place::At(_) => Taken::Moment,
-    });
-    Some(index)
-}
-
-pub fn is_ready(model: &Model, place: Place) -> bool {
-    match place {
-        Place::Lock(lock) => model.is_free(lock),
-        Place::Receive(channel) => model.can_receive(channel),
-        Place::Reserve(channel) => model.can_reserve(channel),
-        Place::Ended(task) => model.is_finished(task),
-        Place::Deadlock => true,
-        Place::Landed(flight) => model.has_landed(flight),
-        Place::At(moment) => moment <= model.now,
-    }
-}
-
-/// What a Handle has got.
-pub fn landed(model: &mut Model, flight: usize) -> Taken {
-    let grant = model.land(flight);
-    granted(model, model.flight(flight), grant)
-}
-
-/// What a waiter has got that was woken.
-fn granted(model: &mut Model, place: Place, grant: Grant) -> Taken {
-    match place {
-        Place::Lock(lock) => Taken::Lock(lock),
-        Place::Receive(channel) => Taken::Message(channel, model.receive(channel, grant.has_promise)),
-        Place::Reserve(channel) => Taken::Place(channel, model.reserve(channel)),
-        Place::Ended(task) => Taken::Task(task),
-        Place::Deadlock => Taken::Deadlock,
-        Place::Landed(flight) => landed(model, flight),
-        Place::At(_) => Taken::Moment,
-    }
-}
-
-/// What a wait for `place` gave that was not killed.
-pub fn won(cx: &Cx, fate: &Fate, place: Place, at_once: Option<Taken>) -> Taken {
-    match fate {
-        Fate::Won(grant) => cx.model(|model| granted(model, place, *grant)),
-        _ => at_once.expect("taken at once"),
-    }
-}
-
-/// Compares what was won with what the model has given, and runs `body` while it is held.
-pub fn redeem(cx: &Cx, step: &Step, taken: Taken, prize: Prize, body: &[Step]) -> Result<(), Failure> {
-    /// A permit; the model hears first that it is not used.
-    struct Unused<'a>(&'a Cx<'a>, usize);
-    impl Drop for Unused<'_> {
-        fn drop(&mut self) {
-            self.0.model(|model| model.drop_permit(self.1));
-        }
-    }
-    match (taken, prize) {
-        (Taken::Lock(lock), Prize::Guard(guard)) => {
-            if guard.replace(true) {
-                cx.wrong(step, "the mutex has two holders".into());
-            }
-            cx.note(step, 40, || format!("has l{lock}"));
-            let held = Held { cx, lock, guard };
-            struct Unmark<'a, 'b>(&'a Held<'a, coop::sync::MutexGuard<'b, std::cell::Cell<bool>>>);
-            impl Drop for Unmark<'_, '_> {
-                fn drop(&mut self) {
-                    self.0.guard.set(false);
-                }
-            }
-            let _unmark = Unmark(&held);
-            block(cx, body)
-        }
-        (Taken::Message(channel, expected), Prize::Message(message)) => {
-            let got = message.map(|message| message.arrives());
-            if got != expected {
-                cx.wrong(step, format!("message {got:?} instead of {expected:?}"));
-            }
-            cx.note(step, 41, || format!("message {got:?} of ch{channel}"));
-            if got.is_none() {
-                saw("the end of a channel");
-                return Err(Failure::Closed);
-            }
-            block(cx, body)
-        }
-        (Taken::Place(channel, is_open), Prize::Place(permit)) => {
-            if permit.is_some() != is_open {
-                cx.wrong(step, format!("{permit:?}, but the channel is open: {is_open}"));
-            }
-            cx.note(step, 42, || format!("a place in ch{channel}: {permit:?}"));
-            let Some(permit) = permit else {
-                saw("a place in a closed channel");
-                return Err(Failure::Closed);
-            };
-            let unused = (Unused(cx, channel), permit);
-            block(cx, body)?;
-            if !step.id.is_multiple_of(3) {
-                let message = cx.world.message(channel);
-                cx.model(|model| model.send_by_permit(channel, message.number));
-                let (unused, permit) = unused;
-                std::mem::forget(unused);
-                permit.send(message);
-            }
-            Ok(())
-        }
-        (Taken::Moment, Prize::Moment) => block(cx, body),
-        (Taken::Task(task), Prize::Joined(result)) => {
-            check_joined(cx, step, task, result);
-            block(cx, body)
-        }
-        (Taken::Deadlock, Prize::Joined(Err(JoinError::Deadlock))) => {
-            saw("an arm for an ancestor's end");
-            Ok(())
-        }
-        (taken, prize) => cx.wrong(step, format!("won {prize:?} instead of {taken:?}")),
-    }
-}
-
 fn coordinate(cx: &Cx, step: &Step, which: &[usize], timeout: Option<u64>, body: &[Step]) -> Result<(), Failure> {
     let all = &cx.world.coordinators;
     let mut places: Vec<(usize, Place)> = which.iter().copied().map(Place::Lock).enumerate().collect();
@@ -820,7 +429,7 @@ fn join(cx: &Cx, step: &Step, task: TaskNo, handle: &mut dyn Joinable) -> Result
     }
 }
 
-fn check_joined(cx: &Cx, step: &Step, task: TaskNo, result: Result<Option<Value>, JoinError>) {
+pub fn check_joined(cx: &Cx, step: &Step, task: TaskNo, result: Result<Option<Value>, JoinError>) {
     let (body, is_taken, panic) = cx.model(|model| (model.body(task), model.is_taken(task), model.panic_of(task)));
     let is_right = match (&result, body) {
         (Err(JoinError::AlreadyJoined), _) => is_taken,
@@ -854,7 +463,7 @@ pub fn check_payload(payload: &(dyn Any + Send)) -> u32 {
 fn spin(cx: &Cx, step: &Step, task: TaskNo) -> Result<(), Failure> {
     let pair = cx.world.ping(task);
     for count in 0.. {
-        if !cx.model(|model| matches!(model.state(task), super::model::State::Fresh | super::model::State::Ring)) {
+        if !cx.model(|model| matches!(model.state(task), State::Fresh | State::Ring)) {
             saw("a ping that arrived");
             return Ok(());
         }

@@ -24,11 +24,13 @@ mod handles;
 mod interpret;
 mod minimise;
 mod model;
+mod prizes;
 mod program;
 mod races;
 mod random;
 mod report;
 mod scopes;
+mod task;
 mod workers;
 mod world;
 
@@ -144,17 +146,19 @@ fn run(program: Program, spare: &mut SpareStacks, is_kept: bool) -> u64 {
             model.spawn(0, None, false, true);
             model.set_id(0, coop::current().id());
         }
-        interpret::run_task(interpret::Arguments::new(&world, 0), None).ok()
+        task::run_task(task::Arguments::new(&world, 0), None).ok()
     };
     let (result, left) = builder.run_counted(spare, root).expect("a simulated ring needs nothing");
     let world = world.expect("the root has run");
     match &result {
-        Err(JoinError::Panicked(payload)) => drop(interpret::check_payload(&**payload)),
+        Err(JoinError::Panicked(payload)) => {
+            interpret::check_payload(&**payload);
+        }
         Err(error) => report::failed(format!("the root: {error}")),
         Ok(_) => {}
     }
     drop(result);
-    if (left.tasks, left.stacks, left.operations, left.has_timers) != (0, 0, 0, false) {
+    if (left.tasks, left.stacks, left.operations, left.strays, left.has_timers) != (0, 0, 0, 0, false) {
         report::failed(format!("left over: {left:?}"));
     }
     world.check_over();

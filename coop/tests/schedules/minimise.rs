@@ -25,7 +25,7 @@ pub fn is_trial() -> bool {
 
 /// What to print of a failure.
 pub fn report(seed: u64, text: &str) -> String {
-    let failure = text.lines().find(|line| line.starts_with(FAILED)).unwrap_or("it did not say why").to_string();
+    let failure = failure(text);
     let removed = minimise(seed);
     let program = generate::generate(seed).without(&removed);
     let mut ids: Vec<u32> = removed.into_iter().collect();
@@ -40,6 +40,18 @@ pub fn report(seed: u64, text: &str) -> String {
         let _ = writeln!(report, "{line}");
     });
     report
+}
+
+/// The line that says why: of an oracle, else of a panic or of the runtime's own, else how the process ended.
+fn failure(text: &str) -> &str {
+    let lines = || text.lines().map(str::trim);
+    let panic = || lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+    let last = || lines().rev().find(|line| !line.is_empty()).unwrap_or("it did not say why");
+    lines()
+        .find(|line| line.starts_with(FAILED))
+        .or_else(panic)
+        .or_else(|| lines().find(|line| line.starts_with("coop: ")))
+        .unwrap_or_else(last)
 }
 
 /// Takes out what is not needed, the largest pieces first, until nothing more can go.

@@ -1,11 +1,11 @@
 //! `select!`.
 
-use super::flights::{self, Prize};
 use super::handles;
-use super::interpret::{Cx, Failure, duration, is_ready, redeem, take_at_once, won};
 use super::model::{Cause, Fate, LOCKS, Model, Place};
+use super::prizes::{self, Prize, is_ready, redeem, take_at_once, won};
 use super::program::{Extra, Race, SocketRace, Step};
 use super::report::saw;
+use super::task::{Cx, Failure, duration};
 use super::world::Message;
 use coop::chan::{Receiver, Sender};
 use coop::sync::{Mutex, MutexGuard};
@@ -33,17 +33,17 @@ const ORDERS: [[usize; 7]; 3] = [[0, 1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1, 0], [
 macro_rules! select_among {
     ([$($mode:tt)*] $arms:ident $prize:ident [$($done:tt)*] 0 $($rest:tt)*) => {
         select_among!([$($mode)*] $arms $prize [$($done)*
-            got = op::receive($arms.receivers[0].unwrap()), if $arms.receivers[0].is_some() => (0, flights::message(got)),
+            got = op::receive($arms.receivers[0].unwrap()), if $arms.receivers[0].is_some() => (0, prizes::message(got)),
         ] $($rest)*)
     };
     ([$($mode:tt)*] $arms:ident $prize:ident [$($done:tt)*] 1 $($rest:tt)*) => {
         select_among!([$($mode)*] $arms $prize [$($done)*
-            got = op::receive($arms.receivers[1].unwrap()), if $arms.receivers[1].is_some() => (1, flights::message(got)),
+            got = op::receive($arms.receivers[1].unwrap()), if $arms.receivers[1].is_some() => (1, prizes::message(got)),
         ] $($rest)*)
     };
     ([$($mode:tt)*] $arms:ident $prize:ident [$($done:tt)*] 2 $($rest:tt)*) => {
         select_among!([$($mode)*] $arms $prize [$($done)*
-            got = op::reserve($arms.sender.unwrap()), if $arms.sender.is_some() => (2, flights::place(got)),
+            got = op::reserve($arms.sender.unwrap()), if $arms.sender.is_some() => (2, prizes::place(got)),
         ] $($rest)*)
     };
     ([$($mode:tt)*] $arms:ident $prize:ident [$($done:tt)*] 3 $($rest:tt)*) => {

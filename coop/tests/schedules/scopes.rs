@@ -1,11 +1,13 @@
 //! Scopes: who spawns into them, what is started in them, and how they end.
 
-use super::flights::{self, Flight, InAir, Prize, Waited};
+use super::flights::{Flight, InAir};
 use super::handles::{Joinable, Owned};
-use super::interpret::{Arguments, Cx, Failure, Region, block, check_payload, run_task};
+use super::interpret::{block, check_payload};
 use super::model::{Cause, Kind, LOCKS, NodeNo, Place};
+use super::prizes::{self, Prize, Waited};
 use super::program::{Act, CHANNELS, Flying, Landing, Step, TaskNo};
 use super::report::saw;
+use super::task::{Arguments, Cx, Failure, Region, duration, run_task};
 use super::world::{ReceiverGuard, SenderGuard, World};
 use coop::{Scope, TaskBuilder, TryScope, op};
 use std::cell::{Cell, RefCell};
@@ -121,7 +123,7 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
             Flying::After(ms) => {
                 let place = cx.after(ms);
                 let number = cx.model(|model| model.start(place));
-                let handle = scope.start(op::after(super::interpret::duration(ms)));
+                let handle = scope.start(op::after(duration(ms)));
                 let joined = |result: Result<(), _>| -> Waited<'scope> { result.map(|()| Prize::Moment) };
                 Box::new(Flight::new(cx, Some(number), handle, |()| Prize::Moment, joined))
             }
@@ -131,13 +133,13 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
                 };
                 let number = cx.model(|model| model.start(Place::Receive(channel)));
                 let handle = scope.start(op::receive(&receiver.receiver));
-                Box::new(Flight::new(cx, Some(number), handle, flights::message, flights::waited_message))
+                Box::new(Flight::new(cx, Some(number), handle, prizes::message, prizes::waited_message))
             }
             Flying::Reserve(channel) => {
                 let Some(sender) = &means.senders[channel] else { return };
                 let number = cx.model(|model| model.start(Place::Reserve(channel)));
                 let handle = scope.start(op::reserve(&sender.sender));
-                Box::new(Flight::new(cx, Some(number), handle, flights::place, flights::waited_place))
+                Box::new(Flight::new(cx, Some(number), handle, prizes::place, prizes::waited_place))
             }
             Flying::Lock(mutex) => {
                 let number = cx.model(|model| model.start(Place::Lock(LOCKS + mutex)));
@@ -149,8 +151,8 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
                     return;
                 };
                 let handle = scope.start(op::recv(&means.world.loose.socket.1, buffer));
-                let started = |result| Prize::Bytes(flights::taken(result));
-                let joined = |result| flights::waited_bytes(flights::taken(result));
+                let started = |result| Prize::Bytes(prizes::taken(result));
+                let joined = |result| prizes::waited_bytes(prizes::taken(result));
                 Box::new(Flight::new(cx, None, handle, started, joined))
             }
         };

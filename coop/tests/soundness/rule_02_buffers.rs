@@ -87,6 +87,41 @@ fn a_handle_that_a_child_drops() {
 }
 
 #[test]
+fn a_handle_that_travels_through_children_and_is_dropped_by_the_last() {
+    coop::run(|| {
+        nothing_is_written_after(|conn, buffer| {
+            coop::wait_all(|s| {
+                let mut incoming = s.start(op::recv(conn, buffer));
+                for _ in 0..3 {
+                    let mut child = s.spawn(move || {
+                        // It stays in flight when another arm wins, and goes back as the child's value.
+                        coop::select! {
+                            got = &mut incoming => panic!("{got:?}"),
+                            _ = op::after(Duration::from_micros(200)) => incoming,
+                        }
+                    });
+                    incoming = child.join().unwrap().unwrap();
+                    let_it_fly();
+                }
+                s.spawn(move || coop::wait_all(|inner| drop(inner.spawn(move || drop(incoming)))));
+            });
+        });
+    });
+}
+
+#[test]
+fn an_operation_of_an_outer_scope_that_a_child_of_an_inner_one_starts_and_forgets() {
+    coop::run(|| {
+        nothing_is_written_after(|conn, buffer| {
+            coop::wait_all(|outer| {
+                coop::wait_all(|inner| drop(inner.spawn(|| std::mem::forget(outer.start(op::recv(conn, buffer))))));
+                let_it_fly();
+            });
+        });
+    });
+}
+
+#[test]
 fn a_handle_whose_waiting_child_is_killed() {
     coop::run(|| {
         nothing_is_written_after(|conn, buffer| {

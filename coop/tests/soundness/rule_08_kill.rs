@@ -227,6 +227,29 @@ fn a_task_that_swallows_its_kill_freezes_nobody_and_is_reported_once() {
 }
 
 #[test]
+fn a_swallowed_kill_is_reported_without_a_backtrace_where_the_stack_has_no_room_for_one() {
+    fn swallow_below(top: usize, used: usize) {
+        let frame = std::hint::black_box([0u8; 512]);
+        match top - (&raw const frame).addr() < used {
+            true => swallow_below(top, used),
+            false => (0..20_000).for_each(|_| assert!(coop::sleep(LONG).is_err())),
+        }
+        std::hint::black_box(frame);
+    }
+    child!(|| {
+        coop::run(|| {
+            let stack = if cfg!(debug_assertions) { 128 } else { 32 };
+            let body = move || swallow_below((&raw const stack).addr(), (stack - 10) * 1024);
+            let mut task = TaskBuilder::new().stack(1).spawn(body);
+            task.kill();
+            task.join().unwrap();
+        });
+    })
+    .succeeded()
+    .said("something ignores the error\n(too little of its stack is left for a backtrace)");
+}
+
+#[test]
 fn ten_thousand_tasks_that_receive_are_killed_and_joined_and_their_descriptors_closed() {
     child!(|| {
         coop::run(|| {

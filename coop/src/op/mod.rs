@@ -1,0 +1,17 @@
+//! Operations: inert descriptions of something to wait for.
+//!
+//! Each function names what the method of the same name does, without doing it. An operation can be waited for
+//! ([`Operation::wait`](crate::Operation::wait)), started in a scope ([`Scope::start`](crate::Scope::start)), or, unless it
+//! says otherwise, stand as an arm of [`select!`](crate::select). Dropping it does nothing.
+
+mod chan;
+mod net;
+mod signal;
+mod sync;
+mod time;
+
+pub use chan::*;
+pub use net::*;
+pub use signal::*;
+pub use sync::*;
+pub use time::*;

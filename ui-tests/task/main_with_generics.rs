@@ -1,0 +1,5 @@
+// Nobody could say what the parameters of `main` are.
+#[coop::main]
+fn main<T: Default>() {
+    drop(T::default());
+}

@@ -1,0 +1,5 @@
+// An option is a name, with or without a value.
+#[coop::task("64k")]
+fn serve() {}
+
+fn main() {}
