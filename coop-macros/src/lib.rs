@@ -246,7 +246,7 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// ```text
 /// #[coop::main]
-/// #[coop::main(option, …)]            stack = "…" · crate = path
+/// #[coop::main(option, …)]            cooperators = N · cooperators = "per-core" · stack = "…" · crate = path
 /// fn main() -> Type { … }
 /// ```
 ///
@@ -264,6 +264,7 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | option | meaning |
 /// |---|---|
+/// | `cooperators = 4`, `cooperators = "per-core"` | how many Cooperators the program has, each on a thread of its own: one, unless given. The body runs on the first; `coop::cooperators()` leads to all of them. When it returns, the tasks of all are killed and awaited |
 /// | `stack = "4m"` | the size of the root task's stack, as for `#[coop::task]`; 2m unless given |
 /// | `crate = path` | where coop is, when not at `::coop` |
 ///
@@ -274,6 +275,16 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// fn main() {
 ///     let large = [0_u8; 1 << 20];
 ///     assert_eq!(std::hint::black_box(large).len(), 1 << 20);
+/// }
+/// ```
+///
+/// ```
+/// #[coop::main(cooperators = 2)]
+/// fn main() -> Result<(), coop::JoinError> {
+///     let tasks = coop::cooperators().iter().filter_map(|remote| remote.submit(|| std::thread::current().id()).ok()).collect::<Vec<_>>();
+///     let threads = tasks.into_iter().map(|mut task| task.join()).collect::<Result<Vec<_>, _>>()?;
+///     assert_ne!(threads[0], threads[1]);
+///     Ok(())
 /// }
 /// ```
 ///

@@ -92,7 +92,7 @@ impl Given {
         None
     }
 
-    fn ill_typed(&self, example: &str, diagnostics: &mut Diagnostics) {
+    pub fn ill_typed(&self, example: &str, diagnostics: &mut Diagnostics) {
         let message = messages::ill_typed_option(&self.name.to_string(), example);
         match &self.value {
             Value::Is(tokens) | Value::List(tokens) if !tokens.is_empty() => diagnostics.report(tokens, message),

@@ -1,5 +1,6 @@
 //! What one thread needs to run tasks, in one piece: scheduler, stacks, clock, timers, ring.
 
+use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::inbox::{Inbox, Job};
 use crate::ring::{Completion, Driver, Patience, Ring, Slots, Sqe};
@@ -7,9 +8,11 @@ use crate::scheduler::Scheduler;
 use crate::stack::Pool;
 use crate::sys;
 use crate::timers::Timers;
+use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) grace: Duration,
     pub(crate) on_stuck: Stuck,
     pub(crate) on_orphan_panic: OrphanPanic,
+    pub(crate) name: Option<Arc<str>>,
 }
 
 impl Default for Settings {
@@ -63,6 +67,7 @@ impl Default for Settings {
             grace: Duration::from_secs(10),
             on_stuck: Stuck::default(),
             on_orphan_panic: OrphanPanic::default(),
+            name: None,
         }
     }
 }
@@ -88,12 +93,16 @@ pub struct Cooperator {
     slots: Slots,
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
+    /// What receives lend; a lease may outlive its Cooperator.
+    pub(crate) buffers: Rc<Buffers>,
     /// Unique in the process: tells a Cooperator from a later one at the same address.
     pub(crate) id: u64,
     /// The root task. Typed above.
     pub(crate) root: Cell<*const ()>,
     /// Sources outside this thread that can still wake a task: signals listened to, Remotes.
     pub(crate) wakers: Cell<usize>,
+    /// The Cooperators that were started with this one, if any. Typed above.
+    pub(crate) group: RefCell<Option<Box<dyn Any>>>,
     /// The exit code of a process that a task wants to end.
     pub(crate) exit: Cell<Option<i32>>,
     /// What deadlock detection found, for tests.
@@ -120,9 +129,11 @@ impl Cooperator {
             slots: Slots::new(),
             settings,
             counters: Counters::default(),
+            buffers: Rc::default(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             root: Cell::new(ptr::null()),
             wakers: Cell::new(0),
+            group: RefCell::default(),
             exit: Cell::new(None),
             verdict: RefCell::default(),
             inbox: OnceCell::new(),
@@ -227,10 +238,9 @@ impl Cooperator {
         let mut left = self.left_jobs.take();
         if let Some(inbox) = self.inbox.get() {
             left.extend(inbox.close());
-            if self.bell.is_watched.get() {
-                self.cancel(self.bell.user_data.get());
-            }
         }
+        // The bell's poll, and those of what was forgotten.
+        self.slots.all().into_iter().for_each(|user_data| self.cancel(user_data));
         while self.in_flight() != 0 {
             self.drive(Patience::Forever);
         }

@@ -103,7 +103,31 @@ impl Killed {
     /// });
     /// ```
     pub fn of(error: &io::Error) -> Option<Killed> {
-        let mut next: Option<&(dyn Error + 'static)> = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
+        error.get_ref().and_then(|inner| Self::find(inner))
+    }
+
+    /// The `Killed` that an error of any type is, or has among its sources: for the error types of other people's crates.
+    ///
+    /// ```
+    /// # use coop::Killed;
+    /// # use std::{error::Error, fmt, io, time::Duration};
+    /// /// What some library makes of an error of its stream.
+    /// #[derive(Debug)]
+    /// struct ProtocolError(io::Error);
+    /// # impl fmt::Display for ProtocolError {
+    /// #     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
+    /// # }
+    /// impl Error for ProtocolError {
+    ///     fn source(&self) -> Option<&(dyn Error + 'static)> { Some(&self.0) }
+    /// }
+    /// coop::run(|| {
+    ///     let mut task = coop::spawn(|| coop::sleep(Duration::from_secs(3600)).map_err(|killed| ProtocolError(killed.into())));
+    ///     task.kill();
+    ///     assert!(Killed::find(&task.join().unwrap().unwrap_err()).is_some());
+    /// });
+    /// ```
+    pub fn find(error: &(dyn Error + 'static)) -> Option<Killed> {
+        let mut next = Some(error);
         while let Some(error) = next {
             if let Some(killed) = error.downcast_ref::<Killed>() {
                 return Some(*killed);
@@ -125,9 +149,32 @@ impl fmt::Display for Killed {
 
 impl Error for Killed {}
 
+/// What an `io::Error` carries for a `Killed`. The source of an `io::Error` is not what it carries, but the source of that; and
+/// of an error that is "transparent" around an `io::Error`, as libraries' often are, nothing else is left. So the `Killed` is a
+/// source, and whoever follows the sources comes to it.
+struct Carried(Killed);
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Error for Carried {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 impl From<Killed> for io::Error {
     fn from(killed: Killed) -> Self {
-        io::Error::other(killed)
+        io::Error::other(Carried(killed))
     }
 }
 

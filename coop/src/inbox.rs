@@ -1,19 +1,41 @@
 //! What other threads leave for a Cooperator: the only thing that two threads share.
 //!
 //! A queue behind a lock that is held for a push or a swap, and an eventfd that the Cooperator's ring watches while a
-//! [`Remote`](crate::Remote) exists.
+//! [`Remote`](crate::Remote) exists, or a call is out with a worker thread.
 
-use crate::sys;
+use crate::sys::Bell;
+use crate::sys::shared::{Arc, Mutex, PoisonError, Weak};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::RawFd;
 
 /// Work for the Cooperator's thread. It runs on the loop's stack: it may spawn, but must not wait or run user code.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
+/// Shared with Remotes, each of which may still bring something: the Cooperator counts the references to it.
 pub(crate) struct Inbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     queue: Mutex<Queue>,
-    bell: OwnedFd,
+    bell: Bell,
+}
+
+/// A way to the inbox for one who is expected, and counted, elsewhere: it does not count as a Remote, and keeps no Cooperator's
+/// descriptor open.
+#[derive(Clone)]
+pub(crate) struct BackDoor {
+    inner: Weak<Inner>,
+}
+
+impl BackDoor {
+    /// Leaves a job, as [`Inbox::push`].
+    pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
+        match self.inner.upgrade() {
+            Some(inner) => inner.push(job),
+            None => Err(job),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -24,11 +46,42 @@ struct Queue {
 
 impl Inbox {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Inbox { queue: Mutex::default(), bell: sys::eventfd()? })
+        Ok(Inbox { inner: Arc::new(Inner { queue: Mutex::default(), bell: Bell::new()? }) })
     }
 
     /// Leaves a job. A Cooperator that has finished gives it back.
     pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
+        self.inner.push(job)
+    }
+
+    pub(crate) fn back_door(&self) -> BackDoor {
+        BackDoor { inner: Arc::downgrade(&self.inner) }
+    }
+
+    /// Takes all jobs, in the order they came.
+    pub(crate) fn take(&self) -> Vec<Job> {
+        std::mem::take(&mut self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).jobs)
+    }
+
+    /// Takes no more jobs. Returns those that nobody will run.
+    pub(crate) fn close(&self) -> Vec<Job> {
+        let mut queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.is_closed = true;
+        std::mem::take(&mut queue.jobs)
+    }
+
+    /// Readable when jobs have come since [`Inbox::silence`].
+    pub(crate) fn bell(&self) -> RawFd {
+        self.inner.bell.fd()
+    }
+
+    pub(crate) fn silence(&self) {
+        self.inner.bell.silence();
+    }
+}
+
+impl Inner {
+    fn push(&self, job: Job) -> Result<(), Job> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.is_closed {
             return Err(job);
@@ -37,31 +90,8 @@ impl Inbox {
         let is_first = queue.jobs.len() == 1;
         drop(queue);
         if is_first {
-            sys::eventfd_wake(self.bell.as_raw_fd());
+            self.bell.ring();
         }
         Ok(())
-    }
-
-    /// Takes all jobs, in the order they came.
-    pub(crate) fn take(&self) -> Vec<Job> {
-        std::mem::take(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner).jobs)
-    }
-
-    /// Takes no more jobs. Returns those that nobody will run.
-    pub(crate) fn close(&self) -> Vec<Job> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.is_closed = true;
-        std::mem::take(&mut queue.jobs)
-    }
-
-    /// Readable when jobs have come since [`Inbox::silence`].
-    pub(crate) fn bell(&self) -> RawFd {
-        self.bell.as_raw_fd()
-    }
-
-    pub(crate) fn silence(&self) {
-        let mut count = 0u64;
-        // SAFETY: eight writable bytes, as an eventfd wants; it is non-blocking.
-        unsafe { libc::read(self.bell.as_raw_fd(), (&raw mut count).cast(), 8) };
     }
 }

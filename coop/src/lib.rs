@@ -52,14 +52,17 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | the crate itself | starting and ending: [`run`], [`Builder`], [`macro@main`], [`macro@test`], [`exit`], [`Remote`]; tasks: [`macro@task`], [`spawn`], [`scope`], [`wait_all`], [`join!`], [`JoinHandle`]; kill: [`Killed`], [`timeout`], [`deadline`], [`shield`], [`checkpoint`], [`yield_now`]; waiting: [`select!`], [`coordinate!`], [`Coordinator`], [`Handle`]; looking: [`dump`], [`descriptions`] |
+//! | the crate itself | starting and ending: [`run`], [`Builder`], [`Driver`], [`macro@main`], [`macro@test`], [`exit`]; other threads: [`cooperators()`], [`Remote`], [`unblock`], [`compute`]; tasks: [`macro@task`], [`spawn`], [`scope`], [`wait_all`], [`join!`], [`JoinHandle`]; kill: [`Killed`], [`timeout`], [`deadline`], [`shield`], [`checkpoint`], [`yield_now`]; waiting: [`select!`], [`coordinate!`], [`Coordinator`], [`Handle`], [`block_on`]; looking: [`dump`], [`descriptions`] |
 //! | [`op`] | every operation, as something to wait for, to start, or to select on |
-//! | [`net`] | TCP and Unix streams and listeners |
+//! | [`fs`] | files and directories |
+//! | [`net`] | TCP, UDP and Unix sockets; names; descriptors passed, bytes spliced |
 //! | [`io`] | what reads and writes have in common |
-//! | [`time`] | sleeping |
+//! | [`time`] | sleeping, intervals, moments of the Cooperator's clock |
 //! | [`signal`] | ctrl-c and other signals |
-//! | [`sync`] | locks between tasks |
-//! | [`chan`] | channels between tasks |
+//! | [`process`] | child processes: started, fed, read, waited for |
+//! | [`sync`] | waiting for one another: locks, permits, conditions, events, latches, barriers |
+//! | [`chan`] | channels between tasks: bounded or not, rendezvous, oneshot, watch, broadcast; and between threads: passage |
+//! | [`future`] | futures run by tasks, and tasks as futures |
 //! | [`list`] | [`EmbeddedList`](list::EmbeddedList), the intrusive list that coop itself is built with |
 //!
 //! # The one thing that is up to you
@@ -90,22 +93,25 @@
 //!   that blocks the thread, or a disk transfer that the kernel will not cancel. Code that swallows the error meets
 //!   it again at its next wait; after 10,000 in a row the task is reported, once, with its backtrace.
 //! * **What blocks the thread blocks all its tasks**: `std::thread::sleep`, `std::fs`, `std::net`, a
-//!   `std::sync::Mutex` that another task holds across a wait (for ever, that one), and name resolution:
-//!   `TcpStream::connect("example.org:80")` calls the system's resolver. `#[coop::task]` warns of the calls it can
-//!   see.
+//!   `std::sync::Mutex` that another task holds across a wait (for ever, that one). `#[coop::task]` warns of the calls it can
+//!   see; [`unblock`] makes such a call on another thread.
 //! * **Scheduling is cooperative.** A task that never waits starves the other tasks of its thread. Tasks never move
-//!   to another thread: to use more cores, run a Cooperator on each, and reach it by its [`Remote`].
+//!   to another thread: to use more cores, run a Cooperator on each ([`Builder::cooperators`]), and reach it by its [`Remote`] or by a
+//!   [`passage`](chan::passage()).
 //! * **Stacks have a fixed size**: 256 KiB of address space unless said otherwise, four times that in debug builds;
 //!   only touched pages cost memory. Running over the end is caught by a guard, reported with the task's name and the
 //!   cure, and aborts the process.
 //! * **[`std::process::exit`] in a task** would run C's exit handlers on the task's small stack: use [`exit`].
 //! * **After `fork`** coop's calls fail in the child: it may only `exec` or `_exit`.
-//! * **Linux 6.1 or newer on x86_64 so far, with io_uring**, which Docker's default seccomp profile forbids:
-//!   [`StartError`] says what is in the way and what to do. There are no files, UDP sockets or child processes yet.
+//! * **Linux on x86_64 so far.** io_uring of Linux 6.1 or newer is used where the kernel lets us; where it does not, as under
+//!   Docker's default seccomp profile, epoll and threads do the same, and a line on standard error says what was refused and
+//!   how to allow it. [`Driver`] says how to choose; what cannot start at all says why in a [`StartError`].
 
 // `#[coop::task]` writes `::coop`; this lets the crate's own tests and examples use it.
 extern crate self as coop;
 
+mod blocking;
+mod buffers;
 mod clock;
 mod cooperator;
 mod coordinator;
@@ -123,12 +129,16 @@ mod switch;
 mod sys;
 mod task;
 mod timers;
+mod workers;
 
 pub mod chan;
+pub mod fs;
+pub mod future;
 pub mod io;
 pub mod list;
 pub mod net;
 pub mod op;
+pub mod process;
 pub mod signal;
 pub mod sync;
 pub mod time;
@@ -143,7 +153,10 @@ pub mod __private;
 // Starting.
 pub use coop_macros::{main, test};
 pub use cooperator::{OrphanPanic, Stuck};
-pub use runtime::{Builder, Remote, RemoteJoinHandle, StartError, exit, remote, run};
+pub use runtime::{
+    Builder, CooperatorThread, Cooperators, Driver, Remote, RemoteJoinHandle, StartError, cooperators, exit, per_core,
+    remote, run,
+};
 
 // Tasks.
 pub use coop_macros::task;
@@ -157,7 +170,9 @@ pub use error::{Cause, Killed, TimedOut};
 pub use task::{Expired, checkpoint, deadline, kill_cause, killed, no_switch, shield, timeout};
 
 // Waiting.
+pub use blocking::{compute, unblock};
 pub use coordinator::Coordinator;
+pub use future::block_on;
 pub use handle::{Arm, Handle, Operation};
 pub use sync::Acquired;
 pub use time::sleep;

@@ -1,5 +1,7 @@
 //! What the examples have in common: accepting connections until somebody stops them, and losing nothing then.
 
+pub mod jobs;
+
 use std::{
     fmt::Display,
     io::{self, Write},
@@ -8,7 +10,7 @@ use std::{
 };
 
 use coop::{
-    Cause, Killed, Operation,
+    Arm, Cause, Killed, Operation,
     io::Partial,
     net::{Listener, Stream},
     op,
@@ -32,6 +34,46 @@ impl Stop {
     /// Those of [`signal::listen`].
     pub fn listen() -> io::Result<Self> {
         Ok(Self { ctrl_c: signal::ctrl_c()?, terminate: signal::terminate()? })
+    }
+
+    /// Runs `f` in a task of its own, until it returns or one of the signals comes; then it is killed, and awaited. Gives what it
+    /// returned, and whether it was stopped. A wait point; kill-checked.
+    ///
+    /// # Errors
+    /// [`coop::Killed`], and a panic of `f` that was joined.
+    pub fn run<T>(self, f: impl FnOnce() -> T) -> io::Result<(T, bool)> {
+        coop::scope(|s| {
+            let mut task = s.spawn(f);
+            coop::select! {
+                biased;
+                returned = &mut task => return Ok((returned?, false)),
+                _ = op::signal(&self.ctrl_c) => {}
+                _ = op::signal(&self.terminate) => {}
+            }?;
+            drop(self);
+            task.kill();
+            Ok((task.join()?, true))
+        })
+    }
+
+    /// Waits until one of the signals comes. A wait point; kill-checked.
+    ///
+    /// # Errors
+    /// [`Killed`].
+    pub fn wait(self) -> Result<(), Killed> {
+        self.wait_or(op::after(Duration::MAX))
+    }
+
+    /// Waits until one of the signals comes, or `other` is done. A wait point; kill-checked.
+    ///
+    /// # Errors
+    /// [`Killed`].
+    pub fn wait_or<A: Arm>(self, other: A) -> Result<(), Killed> {
+        coop::select! {
+            _ = op::signal(&self.ctrl_c) => {}
+            _ = op::signal(&self.terminate) => {}
+            _ = other => {}
+        }
     }
 
     /// Accepts connections and gives them to `take`, until one of the signals comes. A wait point; kill-checked.
@@ -61,6 +103,31 @@ impl Stop {
                 _ = op::signal(&self.ctrl_c) => return Ok(()),
                 _ = op::signal(&self.terminate) => return Ok(()),
             }?;
+        }
+    }
+}
+
+/// Accepts connections and gives them to `take`, until the task is killed, which is no error. A wait point; kill-checked.
+///
+/// # Errors
+/// Those of accept4(2) that do not pass.
+pub fn accept_all<L: Listener>(listener: &L, mut take: impl FnMut(L::Accepted)) -> io::Result<()> {
+    let mut was_said = false;
+    loop {
+        match op::accept(listener).wait() {
+            Ok(connection) => {
+                was_said = false;
+                take(connection);
+            }
+            Err(error) if Killed::is(&error) => return Ok(()),
+            Err(error) if passes(&error) => {
+                if !std::mem::replace(&mut was_said, true) {
+                    eprintln!("no connection can be accepted for now: {error}");
+                }
+                // Told again by the next accept, if it is a kill.
+                let _ = coop::sleep(REST);
+            }
+            Err(error) => return Err(error),
         }
     }
 }

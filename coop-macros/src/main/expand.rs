@@ -3,7 +3,7 @@
 use proc_macro2::{Group, TokenStream};
 use quote::quote;
 
-use super::parse::Options;
+use super::parse::{Count, Options};
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
 
@@ -17,11 +17,15 @@ pub fn expand(function: &Function, options: &Options, diagnostics: Diagnostics) 
     let Function { attrs, vis, sig, .. } = function;
     let private = options.coop.private();
     let stack = options.stack.map(|bytes| quote!(.stack(#bytes)));
+    let cooperators = options.cooperators.as_ref().map(|count| match count {
+        Count::Number(number) => quote!(.cooperators(#number)),
+        Count::PerCore => quote!(.per_core()),
+    });
     let closure = closure(function);
     quote! {
         #(#attrs)*
         #vis #sig {
-            #private::main(#private::MainOptions::new() #stack, #closure)
+            #private::main(#private::MainOptions::new() #stack #cooperators, #closure)
         }
     }
 }

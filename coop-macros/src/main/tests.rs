@@ -16,6 +16,21 @@ fn the_signature_is_kept() {
 }
 
 #[test]
+fn several_cooperators() {
+    let item = quote!(
+        fn main() {
+            serve();
+        }
+    );
+    assert_items("main_cooperators", expand(quote!(cooperators = 4), item.clone()));
+    assert_items("main_per_core", expand(quote!(cooperators = "per-core"), item.clone()));
+    for wrong in [quote!(0), quote!("all"), quote!(-1), quote!(four)] {
+        let message = "`cooperators` does not take this value";
+        assert_eq!(mistakes(&expand(quote!(cooperators = #wrong), item.clone())), [message], "{wrong}");
+    }
+}
+
+#[test]
 fn a_result_without_a_name_is_inferred() {
     assert_items(
         "main_impl",

@@ -3,22 +3,25 @@
 //! Both ends wait in FIFO order. Who is woken has been promised what he waited for: a message or a place is set aside for him
 //! until he takes it, so nobody overtakes.
 
+use super::error::{Closed, RecvError, ReserveError, SendError, TryRecvError, TrySendError};
 use crate::coordinator::Coordinator;
 use crate::error::Killed;
 use crate::fiber::Reason;
 use crate::handle::{Queued, Source};
+use crate::sync::{Event, Setting};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fmt;
-use std::io;
 use std::rc::Rc;
 
 struct Channel<T> {
     messages: RefCell<VecDeque<T>>,
+    /// `usize::MAX`: without bound.
     capacity: usize,
     senders: Cell<usize>,
     receivers: Cell<usize>,
+    /// Set when no message is taken any more: by a receiver's `close`, or when the last is gone.
+    closed: Event,
     /// Messages set aside for receivers that were woken.
     promised_messages: Cell<usize>,
     /// Places set aside for permits and for senders that were woken.
@@ -33,9 +36,11 @@ impl<T> Channel<T> {
         self.messages.borrow().len() - self.promised_messages.get()
     }
 
-    /// No message is left and none will come. While one is promised this is open: it may be passed on.
+    /// No message is left and none will come. While one is promised this is open: it may be passed on. So it is while a permit
+    /// is out: it is good for a message even after a `close`.
     fn is_drained(&self) -> bool {
-        self.senders.get() == 0 && self.messages.borrow().is_empty()
+        let is_ended = self.senders.get() == 0 || self.closed.is_set() && self.promised_places.get() == 0;
+        is_ended && self.messages.borrow().is_empty()
     }
 
     fn free_places(&self) -> usize {
@@ -52,14 +57,30 @@ impl<T> Channel<T> {
 
     /// The same for those who wait for a place.
     fn serve_senders(&self) {
-        while self.wait_to_send.has_waiters() && (self.free_places() > 0 || self.receivers.get() == 0) {
+        while self.wait_to_send.has_waiters() && (self.free_places() > 0 || self.closed.is_set()) {
             self.promised_places.set(self.promised_places.get() + 1);
             self.wait_to_send.release();
         }
     }
+
+    /// Takes no more messages; who waits for a place is told.
+    fn close(&self) {
+        self.closed.set();
+        self.serve_senders();
+        self.serve_receivers();
+    }
+
+    /// A place that was set aside is free again.
+    fn place_is_free(&self) {
+        self.promised_places.set(self.promised_places.get() - 1);
+        self.serve_senders();
+        // It may have been the last that a closed channel's receivers waited for.
+        self.serve_receivers();
+    }
 }
 
-/// A channel that holds at most `capacity` messages. A capacity of zero is raised to one.
+/// A channel that holds at most `capacity` messages. A capacity of zero is raised to one; for a channel that holds none there is
+/// [`rendezvous`](super::rendezvous()).
 ///
 /// ```
 /// use coop::chan;
@@ -80,11 +101,16 @@ impl<T> Channel<T> {
 /// });
 /// ```
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    with_capacity(capacity.max(1))
+}
+
+pub(super) fn with_capacity<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let channel = Rc::new(Channel {
         messages: RefCell::default(),
-        capacity: capacity.max(1),
+        capacity,
         senders: Cell::new(1),
         receivers: Cell::new(1),
+        closed: Event::new(),
         promised_messages: Cell::new(0),
         promised_places: Cell::new(0),
         wait_to_receive: Coordinator::held(),
@@ -145,7 +171,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// [`TrySendError`], with the message.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        if self.channel.receivers.get() == 0 {
+        if self.is_closed() {
             return Err(TrySendError::Closed(message));
         }
         let source = Reserve { channel: &self.channel };
@@ -178,9 +204,60 @@ impl<T> Sender<T> {
         Queued::wait_for(&Reserve { channel: &self.channel })
     }
 
-    /// Whether no receiver is left. Not a wait point.
+    /// Whether nobody will receive any more: the last receiver is gone, or one was [closed](Receiver::close). Not a wait point.
     pub fn is_closed(&self) -> bool {
-        self.channel.receivers.get() == 0
+        self.channel.closed.is_set()
+    }
+
+    /// Waits until nobody will receive any more: to stop making what nobody wants.
+    ///
+    /// A wait point if the channel is open; kill-checked.
+    ///
+    /// ```
+    /// coop::run(|| -> Result<(), coop::Killed> {
+    ///     let (tx, rx) = coop::chan::bounded::<u32>(1);
+    ///     let mut search = coop::spawn(move || coop::select! {
+    ///         _ = coop::op::closed(&tx) => "nobody wants the answer",
+    ///         _ = coop::op::after(std::time::Duration::from_secs(3600)) => "42",
+    ///     });
+    ///     drop(rx);
+    ///     assert_eq!(search.join().unwrap()?, "nobody wants the answer");
+    ///     Ok(())
+    /// }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `Killed`.
+    ///
+    /// # Panics
+    /// On a thread without a Cooperator.
+    #[track_caller]
+    pub fn closed(&self) -> Result<(), Killed> {
+        Queued::wait_for(&Setting::called(&self.channel.closed, super::CLOSING))
+    }
+
+    pub(super) fn closing(&self) -> &Event {
+        &self.channel.closed
+    }
+
+    /// How many messages wait to be received. Not a wait point.
+    pub fn len(&self) -> usize {
+        self.channel.messages.borrow().len()
+    }
+
+    /// Whether no message waits to be received. Not a wait point.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a [`send`](Sender::send) would wait. Not a wait point.
+    pub fn is_full(&self) -> bool {
+        !Reserve::new(self).is_ready()
+    }
+
+    /// How many messages the channel holds at most.
+    pub fn capacity(&self) -> usize {
+        self.channel.capacity
     }
 }
 
@@ -208,6 +285,78 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// Takes the next message, as [`recv`](Receiver::recv), with `None` for the end: for functions whose errors know no channel.
+    ///
+    /// A wait point if the channel is empty; kill-checked.
+    ///
+    /// ```
+    /// coop::run(|| -> Result<(), coop::Killed> {
+    ///     let (tx, rx) = coop::chan::unbounded();
+    ///     (1..=3).for_each(|n| tx.send(n).unwrap());
+    ///     drop(tx);
+    ///     let mut sum = 0;
+    ///     while let Some(n) = rx.next()? {
+    ///         sum += n;
+    ///         coop::yield_now()?;
+    ///     }
+    ///     assert_eq!(sum, 6);
+    ///     Ok(())
+    /// }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `Killed`.
+    #[track_caller]
+    pub fn next(&self) -> Result<Option<T>, Killed> {
+        self.recv().map_or_else(RecvError::into_end, |message| Ok(Some(message)))
+    }
+
+    /// Messages until the end, or until the task is killed; a loop over `&receiver` is one over this. Each step is a wait point if
+    /// the channel is empty. Where it matters which of the two it was, [`checkpoint`](crate::checkpoint)`()?` after the loop says,
+    /// or [`next`](Receiver::next) in its stead.
+    ///
+    /// ```
+    /// coop::run(|| {
+    ///     let (tx, rx) = coop::chan::bounded(2);
+    ///     coop::spawn(move || (1..=10).try_for_each(|n| tx.send(n)));
+    ///     let mut sum = 0;
+    ///     for n in &rx {
+    ///         sum += n;
+    ///     }
+    ///     assert_eq!(sum, 55);
+    /// });
+    /// ```
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// The messages that are there. Not a wait point.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter { receiver: self }
+    }
+
+    /// Lets nobody send any more; what has been sent, and what permits that are out will send, can still be received. For an
+    /// orderly end: close, then receive until the end. Not a wait point.
+    ///
+    /// ```
+    /// use coop::chan::{self, RecvError};
+    /// coop::run(|| {
+    ///     let (tx, rx) = chan::bounded(2);
+    ///     tx.send("last").unwrap();
+    ///     rx.close();
+    ///     assert!(tx.send("late").is_err());
+    ///     assert_eq!((rx.recv(), rx.recv()), (Ok("last"), Err(RecvError::Closed)));
+    /// });
+    /// ```
+    pub fn close(&self) {
+        self.channel.close();
+    }
+
+    /// How many messages the channel holds at most; `None` is without bound.
+    pub fn capacity(&self) -> Option<usize> {
+        (self.channel.capacity != usize::MAX).then_some(self.channel.capacity)
+    }
+
     /// How many messages wait. Not a wait point.
     pub fn len(&self) -> usize {
         self.channel.messages.borrow().len()
@@ -227,15 +376,14 @@ impl<T> Permit<'_, T> {
         channel.promised_places.set(channel.promised_places.get() - 1);
         if channel.receivers.get() != 0 {
             channel.messages.borrow_mut().push_back(message);
-            channel.serve_receivers();
         }
+        channel.serve_receivers();
     }
 }
 
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
-        self.channel.promised_places.set(self.channel.promised_places.get() - 1);
-        self.channel.serve_senders();
+        self.channel.place_is_free();
     }
 }
 
@@ -266,7 +414,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.channel.receivers.set(self.channel.receivers.get() - 1);
         if self.channel.receivers.get() == 0 {
-            self.channel.serve_senders();
+            self.channel.close();
             // Taken out first: a message's drop may use the channel.
             let messages = self.channel.messages.take();
             drop(messages);
@@ -354,7 +502,7 @@ impl<'a, T> Source for Reserve<'a, T> {
     }
 
     fn is_ready(&self) -> bool {
-        self.channel.free_places() > 0 || self.channel.receivers.get() == 0
+        self.channel.free_places() > 0 || self.channel.closed.is_set()
     }
 
     fn try_reserve(&self) -> bool {
@@ -365,7 +513,7 @@ impl<'a, T> Source for Reserve<'a, T> {
 
     fn take_reserved(&self) -> Self::Output {
         let permit = Permit { channel: self.channel };
-        if self.channel.receivers.get() == 0 { Err(Closed) } else { Ok(permit) }
+        if self.channel.closed.is_set() { Err(Closed) } else { Ok(permit) }
     }
 
     fn pass_on(&self) {
@@ -381,125 +529,63 @@ impl<'a, T> Source for Reserve<'a, T> {
     }
 }
 
-/// Every receiver of the channel is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
-
-/// Why a [`recv`](Receiver::recv) gave no message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecvError {
-    /// The channel is empty, and every sender is gone.
-    Closed,
-    /// The task was killed.
-    Killed(Killed),
+/// Messages until the end: [`Receiver::iter`].
+#[derive(Debug)]
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
 }
 
-/// Why a [`send`](Sender::send) did not send; with the message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SendError<T> {
-    /// Every receiver is gone.
-    Closed(T),
-    /// The task was killed.
-    Killed(Killed, T),
+/// The messages that are there: [`Receiver::try_iter`].
+#[derive(Debug)]
+pub struct TryIter<'a, T> {
+    receiver: &'a Receiver<T>,
 }
 
-/// Why a [`reserve`](Sender::reserve) gave no permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReserveError {
-    /// Every receiver is gone.
-    Closed,
-    /// The task was killed.
-    Killed(Killed),
+/// Messages until the end, or until the task is killed, of a receiver that goes with it.
+#[derive(Debug)]
+pub struct IntoIter<T> {
+    receiver: Receiver<T>,
 }
 
-/// Why a [`try_recv`](Receiver::try_recv) gave no message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TryRecvError {
-    /// There is none just now.
-    Empty,
-    /// There is none, and every sender is gone.
-    Closed,
-}
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
 
-/// Why a [`try_send`](Sender::try_send) did not send; with the message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError<T> {
-    /// There is no place just now.
-    Full(T),
-    /// Every receiver is gone.
-    Closed(T),
-}
-
-impl<T> SendError<T> {
-    /// The message that was not sent.
-    pub fn into_message(self) -> T {
-        match self {
-            SendError::Closed(message) | SendError::Killed(_, message) => message,
-        }
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
     }
 }
 
-impl<T> TrySendError<T> {
-    /// The message that was not sent.
-    pub fn into_message(self) -> T {
-        match self {
-            TrySendError::Full(message) | TrySendError::Closed(message) => message,
-        }
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
     }
 }
 
-const CLOSED: &str = "the channel is closed";
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
 
-macro_rules! display {
-    ($([$($bound:tt)*] $type:ty { $($pattern:pat => $text:expr),+ $(,)? })+) => {$(
-        impl<$($bound)*> fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $($pattern => fmt::Display::fmt(&$text, f)),+ }
-            }
-        }
-        impl<$($bound)*> Error for $type {}
-    )+};
-}
-
-display! {
-    [] Closed { Closed => CLOSED }
-    [] RecvError { RecvError::Closed => CLOSED, RecvError::Killed(killed) => killed }
-    [] ReserveError { ReserveError::Closed => CLOSED, ReserveError::Killed(killed) => killed }
-    [] TryRecvError { TryRecvError::Closed => CLOSED, TryRecvError::Empty => "the channel is empty" }
-    [T] SendError<T> { SendError::Closed(_) => CLOSED, SendError::Killed(killed, _) => killed }
-    [T] TrySendError<T> { TrySendError::Closed(_) => CLOSED, TrySendError::Full(_) => "the channel is full" }
-}
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SendError::Closed(_) => f.write_str("Closed(..)"),
-            SendError::Killed(killed, _) => write!(f, "Killed({killed:?}, ..)"),
-        }
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
     }
 }
 
-impl<T> fmt::Debug for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if matches!(self, TrySendError::Full(_)) { "Full(..)" } else { "Closed(..)" })
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
     }
 }
 
-impl From<RecvError> for io::Error {
-    fn from(error: RecvError) -> Self {
-        match error {
-            RecvError::Closed => io::Error::new(io::ErrorKind::BrokenPipe, error),
-            RecvError::Killed(killed) => killed.into(),
-        }
-    }
-}
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
 
-impl<T> From<SendError<T>> for io::Error {
-    fn from(error: SendError<T>) -> Self {
-        match error {
-            SendError::Closed(_) => io::Error::new(io::ErrorKind::BrokenPipe, CLOSED),
-            SendError::Killed(killed, _) => killed.into(),
-        }
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { receiver: self }
     }
 }
 

@@ -62,6 +62,13 @@ impl Coordinator {
         !self.queue.is_empty()
     }
 
+    /// How much the first waiter wants, if there is one.
+    #[inline]
+    pub(crate) fn first_wants(&self) -> Option<u32> {
+        // SAFETY: what is linked in the queue of a Coordinator is a live `Coordinated`, which starts with its link.
+        unsafe { self.queue.front().cast::<Coordinated>().as_ref() }.map(|entry| entry.wants)
+    }
+
     /// Takes a free Coordinator. Not a wait point.
     #[inline]
     pub(crate) fn take(&self) -> bool {

@@ -16,17 +16,25 @@ pub struct Coordinated {
     wait: Cell<*const Wait>,
     /// The next entry of the same wait.
     sibling: Cell<*const Coordinated>,
-    index: Cell<usize>,
+    index: Cell<u32>,
+    /// How much of what the Coordinator guards is waited for. Means something to who releases it, and nothing here.
+    pub(super) wants: u32,
     _pinned: PhantomPinned,
 }
 
 impl Coordinated {
     pub(crate) const fn new() -> Self {
+        Self::wanting(0)
+    }
+
+    /// An entry that [`Coordinator::first_wants`] knows.
+    pub(crate) const fn wanting(wants: u32) -> Self {
         Coordinated {
             link: RawLink::new(),
             wait: Cell::new(ptr::null()),
             sibling: Cell::new(ptr::null()),
             index: Cell::new(0),
+            wants,
             _pinned: PhantomPinned,
         }
     }
@@ -41,7 +49,7 @@ impl Coordinated {
         // before their wait goes (`Wait`'s drop).
         unsafe {
             let entry = &*first.cast::<Coordinated>();
-            (*entry.wait.get()).settle(entry.index.get());
+            (*entry.wait.get()).settle(entry.index.get() as usize);
         }
     }
 }
@@ -107,7 +115,7 @@ impl Wait {
     #[inline]
     pub(crate) unsafe fn enlist(&self, coordinator: &Coordinator, entry: &Coordinated, index: usize) {
         entry.wait.set(self);
-        entry.index.set(index);
+        entry.index.set(index as u32);
         entry.sibling.set(self.entries.replace(entry));
         // SAFETY: the caller's promise.
         unsafe { coordinator.queue.push_back(&entry.link) };

@@ -32,12 +32,18 @@ pub(crate) struct InFlight {
 // SAFETY: whoever submits with an `InFlight` keeps it in place until `is_flying` is false: that is `InFlight::submit`'s contract.
 unsafe impl Completion for InFlight {
     fn complete(&self, result: i32, _flags: u32, last: bool) {
-        self.result.set(result);
+        self.result.set(if is_restart(result) { -libc::EINTR } else { result });
         if last {
             self.life.set(Life::Done);
             self.done.release();
         }
     }
+}
+
+/// ERESTARTSYS and its kin, which a system call would never let out: an opening that a worker has begun, and that a cancel
+/// interrupts, answers with one of them.
+fn is_restart(result: i32) -> bool {
+    matches!(-result, 512..=514 | 516)
 }
 
 impl InFlight {
@@ -68,13 +74,22 @@ impl InFlight {
     /// This and all memory `sqe` names stay in place until `is_flying` is false. It does not fly. (It may have a result that
     /// nobody took: that of an arm whose poll ended in the same batch as another's, for bytes that somebody else then took.)
     pub(crate) unsafe fn submit(&self, cooperator: &Cooperator, sqe: Sqe) {
+        // SAFETY: the caller's promise.
+        unsafe { self.submit_for(cooperator, sqe, self) };
+    }
+
+    /// Pushes `sqe`, whose completions go to `whole`, of which this is a part, and which passes each on to this.
+    ///
+    /// # Safety
+    /// As [`InFlight::submit`], for all of `whole`.
+    pub(crate) unsafe fn submit_for(&self, cooperator: &Cooperator, sqe: Sqe, whole: &dyn Completion) {
         debug_assert_ne!(self.life.get(), Life::Flying);
         self.life.set(Life::Flying);
         self.is_cancelled.set(false);
         // After an earlier round that nobody waited for, the Coordinator is free.
         self.done.take();
         // SAFETY: the caller's promise.
-        self.user_data.set(unsafe { cooperator.submit(sqe, self) });
+        self.user_data.set(unsafe { cooperator.submit(sqe, whole) });
     }
 
     /// The result, once there is one. None if it was cancelled before it had an effect.
@@ -102,21 +117,33 @@ impl InFlight {
     /// Waits for the last completion, out of reach of kills: for what is sure to end soon. While the caller unwinds, or must not
     /// switch, it drives the ring in place.
     pub(crate) fn settle(&self, cooperator: &Cooperator, place: &'static Location<'static>) {
-        if !self.is_flying() {
-            return;
-        }
-        if std::thread::panicking() || cooperator.scheduler.is_switching_forbidden() {
-            while self.is_flying() {
-                cooperator.drive(Patience::Forever);
-            }
-            return;
-        }
-        let entry = Coordinated::new();
-        let wait = Wait::new(&cooperator.scheduler);
-        // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry.
-        unsafe { wait.enlist(&self.done, &entry, 0) };
-        wait.park(&cooperator.scheduler, false, Reason::new("drain"), place);
+        let is_flying = || self.is_flying();
+        drain(cooperator, is_flying, &self.done, place);
     }
+}
+
+/// Waits until `done` is released, out of reach of kills, unless nothing flies. While the caller unwinds, or must not switch, it
+/// drives the ring in place.
+pub(crate) fn drain(
+    cooperator: &Cooperator,
+    is_flying: impl Fn() -> bool,
+    done: &Coordinator,
+    place: &'static Location<'static>,
+) {
+    if !is_flying() {
+        return;
+    }
+    if std::thread::panicking() || cooperator.scheduler.is_switching_forbidden() {
+        while is_flying() {
+            cooperator.drive(Patience::Forever);
+        }
+        return;
+    }
+    let entry = Coordinated::new();
+    let wait = Wait::new(&cooperator.scheduler);
+    // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry; `done` is borrowed for as long.
+    unsafe { wait.enlist(done, &entry, 0) };
+    wait.park(&cooperator.scheduler, false, Reason::new("drain"), place);
 }
 
 /// Performs one submission and waits for its result; kill-checked. A result that raced a kill is delivered: only an operation

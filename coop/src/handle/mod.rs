@@ -29,6 +29,6 @@ pub use started::Handle;
 
 pub(crate) use arm::{Readiness, Sealed};
 pub(crate) use flight::Flight;
-pub(crate) use in_flight::{InFlight, perform};
+pub(crate) use in_flight::{InFlight, drain, perform};
 pub(crate) use polled::{Blocking, Pollable, Polled, PolledFlight, wait_ready};
 pub(crate) use queued::{Queued, Source};

@@ -140,7 +140,7 @@ pub trait Blocking: Pollable + Sized {
 /// A [`Pollable`] that was started.
 #[doc(hidden)]
 pub struct PolledFlight<P> {
-    what: P,
+    pub(crate) what: P,
     poll: InFlight,
     _pinned: PhantomPinned,
 }

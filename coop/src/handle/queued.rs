@@ -30,6 +30,13 @@ pub trait Source {
     fn take_reserved(&self) -> Self::Output;
     /// Gives what was set aside to the next waiter, or back.
     fn pass_on(&self);
+    /// How much this one wants: whoever serves the queue reads it off the first entry.
+    fn wants(&self) -> u32 {
+        0
+    }
+    /// Called once for each waiter that `try_reserve` has refused and that has then left the queue unserved: where waiters want
+    /// different things, it may have stood in the way of others.
+    fn withdrawn(&self) {}
     fn reason(&self) -> Reason;
     fn waited(result: Result<Self::Output, Killed>) -> Self::Waited;
 }
@@ -39,11 +46,13 @@ pub trait Source {
 pub struct Queued<S> {
     source: S,
     entry: Coordinated,
+    /// As an arm: in the queue, or withdrawn from it without word to the source.
+    is_enlisted: Cell<bool>,
 }
 
 impl<S: Source> Queued<S> {
     pub(crate) fn new(source: S) -> Self {
-        Queued { source, entry: Coordinated::new() }
+        Queued { entry: Coordinated::wanting(source.wants()), source, is_enlisted: Cell::new(false) }
     }
 
     /// The blocking call.
@@ -65,13 +74,25 @@ impl<S: Source> Queued<S> {
             }
             return Ok(output);
         }
-        let entry = Coordinated::new();
+        let entry = Coordinated::wanting(source.wants());
         let wait = Wait::new(&cooperator.scheduler);
         // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry; the source borrows
         // the queue for as long.
         unsafe { wait.enlist(source.queue(), &entry, 0) };
-        task::park(cooperator, &wait, source.reason(), Location::caller())?;
-        Ok(source.take_reserved())
+        match task::park(cooperator, &wait, source.reason(), Location::caller()) {
+            Ok(_) => Ok(source.take_reserved()),
+            Err(killed) => {
+                source.withdrawn();
+                Err(killed)
+            }
+        }
+    }
+
+    /// The wait in which the arm was enlisted is over; it was not for this arm.
+    fn leave(&self) {
+        if self.is_enlisted.take() {
+            self.source.withdrawn();
+        }
     }
 }
 
@@ -91,8 +112,8 @@ impl<S: Source> Operation for Queued<S> {
 
     fn into_flight(self) -> InQueue<S> {
         InQueue {
+            entry: Coordinated::wanting(self.source.wants()),
             source: self.source,
-            entry: Coordinated::new(),
             wait: Cell::new(None),
             news: Coordinator::held(),
             place: Cell::new(Place::Idle),
@@ -125,15 +146,21 @@ unsafe impl<S: Source> Arm for Queued<S> {
     }
 
     unsafe fn enlist(&self, _: &Cooperator, wait: &Wait, index: usize) {
+        // From an earlier round.
+        self.leave();
+        self.is_enlisted.set(true);
         // SAFETY: the caller's promise.
         unsafe { wait.enlist(self.source.queue(), &self.entry, index) };
     }
 
     fn won(&mut self, _: &Cooperator) -> Option<S::Output> {
+        self.is_enlisted.set(false);
         Some(self.source.take_reserved())
     }
 
-    fn disengage(&self, _: &Cooperator) {}
+    fn disengage(&self, _: &Cooperator) {
+        self.leave();
+    }
 
     fn settle(&self, _: &Cooperator, _: &'static Location<'static>) {}
 }
@@ -218,9 +245,11 @@ unsafe impl<S: Source> Flight for InQueue<S> {
         if let Some(wait) = self.wait() {
             wait.withdraw();
         }
-        self.place.set(Place::Over);
+        let place = self.place.replace(Place::Over);
         if has_one {
             self.source.pass_on();
+        } else if place == Place::Queued {
+            self.source.withdrawn();
         }
     }
 

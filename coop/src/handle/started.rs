@@ -90,7 +90,8 @@ unsafe fn end<F: Flight>(flying: NonNull<Flying<F>>, place: &'static Location<'s
 pub struct Handle<'scope, O: Operation> {
     /// `None` once the result was taken.
     flying: Option<NonNull<Flying<O::Flight>>>,
-    _scope: PhantomData<(&'scope (), O)>,
+    // As a function's result: what makes a Handle stay on its thread is the pointer, and only that is told.
+    _scope: PhantomData<fn() -> (&'scope (), O)>,
 }
 
 impl<'scope> Scope<'scope, '_> {

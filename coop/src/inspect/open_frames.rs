@@ -88,9 +88,11 @@ fn open_frame(trace: &str) -> Option<(&str, &str)> {
     found.map(|frame| (frame, "an unknown place"))
 }
 
-/// Whether a function is of a listed kind; the closures inside such functions are not.
+/// Whether a function is of a listed kind; the closures inside such functions are not, nor is coop's own `OnceCell`, which knows
+/// tasks.
 fn is_listed(name: &str) -> bool {
-    !name.ends_with('}') && KINDS.iter().any(|parts| has_in_order(name, parts))
+    let is_coops = name.trim_start_matches('<').starts_with("coop::");
+    !is_coops && !name.ends_with('}') && KINDS.iter().any(|parts| has_in_order(name, parts))
 }
 
 fn has_in_order(name: &str, parts: &[&str]) -> bool {
@@ -159,6 +161,7 @@ mod tests {
         for name in [
             "std::thread::local::LocalKey<core::cell::Cell<T>>::get",
             "core::ops::function::FnOnce::call_once",
+            "coop::sync::once_cell::OnceCell<T>::get_or_try_init",
             "coop::task::scope::wait_all",
             "std::sync::poison::once::Once::call_once::{{closure}}",
         ] {

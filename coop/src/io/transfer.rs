@@ -20,6 +20,12 @@ pub struct Transfer<B> {
     buf: B,
 }
 
+impl<B> Transfer<B> {
+    pub(crate) fn new(n: usize, buf: B) -> Self {
+        Transfer { n, buf }
+    }
+}
+
 impl<B: AsRef<[u8]>> Transfer<B> {
     /// How many bytes were moved. Receiving or reading: 0 is the end of the stream.
     pub fn n(&self) -> usize {

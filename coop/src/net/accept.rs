@@ -2,13 +2,11 @@
 
 use super::Listener;
 use super::address::Address;
-use super::socket::{begin, spend_budget};
-use crate::error::Killed;
-use crate::handle::{Blocking, Pollable, Polled, PolledFlight, Readiness, wait_ready};
+use super::polling::Lending;
+use crate::handle::{Pollable, Polled, Readiness};
 use crate::sys;
 use std::io;
 use std::os::fd::RawFd;
-use std::panic::Location;
 
 /// `op::accept`.
 pub(crate) type Accept<'a, L> = Polled<Accepting<'a, L>>;
@@ -52,46 +50,34 @@ impl<L: Listener> Pollable for Accepting<'_, L> {
         match sys::owned(accepted) {
             Ok(fd) => Some(Ok(L::accepted(fd, &address))),
             Err(error) => match error.raw_os_error() {
-                // accept(2): errors of the network that the peer's connection died of are not the listener's.
-                Some(
-                    libc::EAGAIN
-                    | libc::EINTR
-                    | libc::ECONNABORTED
-                    | libc::ENETDOWN
-                    | libc::EPROTO
-                    | libc::ENOPROTOOPT
-                    | libc::EHOSTDOWN
-                    | libc::ENONET
-                    | libc::EHOSTUNREACH
-                    | libc::ENETUNREACH,
-                ) => None,
+                Some(libc::EAGAIN) => None,
+                Some(number) if is_the_peers(number) => None,
                 _ => Some(Err(error)),
             },
         }
     }
 }
 
-impl<'a, L: Listener> Blocking for Accepting<'a, L> {
-    type Started = io::Result<L::Accepted>;
-    type Flight = PolledFlight<Accepting<'a, L>>;
+/// accept(2): errors of the network that the peer's connection died of are not the listener's; nor is an interruption.
+pub(super) fn is_the_peers(error: i32) -> bool {
+    matches!(
+        error,
+        libc::EINTR
+            | libc::ECONNABORTED
+            | libc::ENETDOWN
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+            | libc::EHOSTDOWN
+            | libc::ENONET
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+    )
+}
 
-    #[track_caller]
-    fn block(mut self) -> io::Result<L::Accepted> {
-        let cooperator = begin()?;
-        loop {
-            if let Some(result) = self.attempt() {
-                spend_budget(cooperator);
-                return result;
-            }
-            wait_ready(cooperator, self.fd(), self.events(), self.verb(), Location::caller())?;
-        }
-    }
+impl<L: Listener> Lending for Accepting<'_, L> {
+    type Back = L::Accepted;
 
-    fn into_flight(self) -> Self::Flight {
-        PolledFlight::new(self)
-    }
-
-    fn joined(result: Result<Self::Started, Killed>) -> Self::Started {
-        result?
+    fn give_back(&mut self, accepted: L::Accepted) -> L::Accepted {
+        accepted
     }
 }

@@ -1,5 +1,6 @@
 //! Receiving.
 
+use super::polling::{Lending, unless_blocked};
 use super::socket::{Socket, begin, spend_budget};
 use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
@@ -45,19 +46,14 @@ impl Pollable for Receiving<'_> {
     }
 
     fn readiness(&self) -> Readiness {
-        // Room for nothing is filled at once.
-        if self.socket.is_drained() && !self.buffer.is_empty() { Readiness::Doubtful } else { Readiness::Maybe }
+        self.socket.readiness(!self.buffer.is_empty())
     }
 
     fn attempt(&mut self) -> Option<io::Result<usize>> {
-        if self.buffer.is_empty() {
+        if self.buffer.is_empty() && self.socket.is_stream() {
             return Some(Ok(0));
         }
-        match self.socket.try_recv(self.buffer, 0) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-            result => Some(result),
-        }
+        unless_blocked(self.socket.try_recv(self.buffer, 0))
     }
 }
 
@@ -123,7 +119,7 @@ impl<'a> Operation for Recv<'a> {
 #[track_caller]
 pub(super) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
     let cooperator = begin()?;
-    if buffer.is_empty() {
+    if buffer.is_empty() && socket.is_stream() {
         return Ok(0);
     }
     if !socket.is_drained() {
@@ -167,17 +163,51 @@ pub(super) fn recv_exact(socket: &Socket, buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks at what is there, or comes next, without taking it.
-#[track_caller]
-pub(super) fn peek(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
-    let cooperator = begin()?;
-    loop {
-        match socket.try_recv(buffer, libc::MSG_PEEK) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                crate::handle::wait_ready(cooperator, socket.fd(), libc::POLLIN as u32, "peek", Location::caller())?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
+/// `op::peek`: looks at what is there, or comes next, without taking it.
+#[doc(hidden)]
+pub struct Peeking<'a> {
+    socket: &'a Socket,
+    buffer: &'a mut [u8],
+}
+
+impl<'a> Peeking<'a> {
+    pub(crate) fn new(socket: &'a Socket, buffer: &'a mut [u8]) -> Self {
+        Peeking { socket, buffer }
+    }
+}
+
+/// As an arm: to look takes nothing.
+impl Pollable for Peeking<'_> {
+    type Output = usize;
+
+    fn fd(&self) -> RawFd {
+        self.socket.fd()
+    }
+
+    fn events(&self) -> u32 {
+        (libc::POLLIN | libc::POLLRDHUP) as u32
+    }
+
+    fn verb(&self) -> &'static str {
+        "peek"
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.socket.readiness(!self.buffer.is_empty())
+    }
+
+    fn attempt(&mut self) -> Option<io::Result<usize>> {
+        if self.buffer.is_empty() && self.socket.is_stream() {
+            return Some(Ok(0));
         }
+        unless_blocked(self.socket.try_recv(self.buffer, libc::MSG_PEEK))
+    }
+}
+
+impl<'a> Lending for Peeking<'a> {
+    type Back = Transfer<&'a mut [u8]>;
+
+    fn give_back(&mut self, n: usize) -> Self::Back {
+        Transfer::new(n, std::mem::take(&mut self.buffer))
     }
 }

@@ -1,5 +1,6 @@
 //! Sending.
 
+use super::polling::unless_blocked;
 use super::socket::{Socket, begin, spend_budget};
 use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
@@ -49,14 +50,10 @@ impl Pollable for Sending<'_> {
     }
 
     fn attempt(&mut self) -> Option<io::Result<usize>> {
-        if self.buffer.is_empty() {
+        if self.buffer.is_empty() && self.socket.is_stream() {
             return Some(Ok(0));
         }
-        match self.socket.try_send(self.buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-            result => Some(result),
-        }
+        unless_blocked(self.socket.try_send(self.buffer))
     }
 }
 

@@ -3,14 +3,14 @@
 use super::address::Address;
 use crate::cooperator::Cooperator;
 use crate::fiber::{Detail, Reason};
-use crate::handle::perform;
+use crate::handle::{Readiness, perform};
 use crate::ring::Sqe;
 use crate::sys;
 use crate::task;
 use std::io;
-use std::mem::size_of;
+use std::mem::{MaybeUninit, size_of};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -21,16 +21,43 @@ pub struct Socket {
     fd: OwnedFd,
     /// The last receive found nothing left: the next one should rather wait than try.
     is_drained: AtomicBool,
+    /// What it carries: bytes, in which messages have no bounds, or packets, each received by one call.
+    is_stream: bool,
 }
 
 impl Socket {
+    /// A stream socket, or one that listens.
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Socket { fd, is_drained: AtomicBool::new(false) }
+        Socket { fd, is_drained: AtomicBool::new(false), is_stream: true }
+    }
+
+    /// A socket of packets, each received whole: datagrams, or a sequence of packets.
+    pub(super) fn of_packets(fd: OwnedFd) -> Self {
+        Socket { is_stream: false, ..Self::new(fd) }
     }
 
     pub(super) fn open(family: i32, kind: i32) -> io::Result<Self> {
         // SAFETY: socket has no preconditions.
-        Ok(Self::new(sys::owned(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) })?))
+        let fd = sys::owned(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) })?;
+        let is_stream = kind & !libc::SOCK_NONBLOCK == libc::SOCK_STREAM;
+        Ok(Socket { is_stream, ..Self::new(fd) })
+    }
+
+    /// Two connected Unix sockets.
+    pub(super) fn pair(kind: i32) -> io::Result<(Self, Self)> {
+        let mut fds = [0; 2];
+        // SAFETY: room for two descriptors.
+        sys::check(unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) })?;
+        let is_stream = kind == libc::SOCK_STREAM;
+        // SAFETY: the kernel has just given this process both.
+        let [a, b] = fds.map(|fd| Socket { is_stream, ..Self::new(unsafe { OwnedFd::from_raw_fd(fd) }) });
+        Ok((a, b))
+    }
+
+    /// Whether a receive into no room at all is done before it begins. A packet would be taken, and lost, by it.
+    #[inline]
+    pub(super) fn is_stream(&self) -> bool {
+        self.is_stream
     }
 
     #[inline]
@@ -54,10 +81,22 @@ impl Socket {
     /// Notes how a receive of `n` bytes into room for `room` left the socket.
     #[inline]
     pub(super) fn note_received(&self, n: usize, room: usize) {
-        let drained = n != 0 && n < room;
+        let drained = self.is_stream && n != 0 && n < room;
         if self.is_drained.load(Relaxed) != drained {
             self.is_drained.store(drained, Relaxed);
         }
+    }
+
+    /// What can be said of a receive without a call. Into no room at all a stream receives at once.
+    #[inline]
+    pub(super) fn readiness(&self, has_room: bool) -> Readiness {
+        if self.is_drained() && (has_room || !self.is_stream) { Readiness::Doubtful } else { Readiness::Maybe }
+    }
+
+    /// Notes that a receive has found nothing.
+    #[inline]
+    pub(super) fn note_drained(&self) {
+        self.is_drained.store(true, Relaxed);
     }
 
     /// Receives what is there, without blocking.
@@ -69,7 +108,7 @@ impl Socket {
         match &result {
             Ok(n) if flags & libc::MSG_PEEK == 0 => self.note_received(*n, buffer.len()),
             Ok(_) => {}
-            Err(_) => self.is_drained.store(true, Relaxed),
+            Err(_) => self.note_drained(),
         }
         result
     }
@@ -85,6 +124,12 @@ impl Socket {
     pub(super) fn bind(&self, address: &Address) -> io::Result<()> {
         // SAFETY: the address is valid for its length.
         sys::check(unsafe { libc::bind(self.fd(), address.as_ptr(), address.len()) }).map(drop)
+    }
+
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        let mut on: libc::c_int = 1;
+        // SAFETY: FIONBIO reads an integer.
+        sys::check(unsafe { libc::ioctl(self.fd(), libc::FIONBIO, &raw mut on) }).map(drop)
     }
 
     pub(super) fn listen(&self, backlog: i32) -> io::Result<()> {
@@ -129,17 +174,34 @@ impl Socket {
         sys::check(unsafe { libc::shutdown(self.fd(), how) }).map(drop)
     }
 
-    pub(super) fn set_option(&self, level: i32, name: i32, value: i32) -> io::Result<()> {
-        let len = size_of::<i32>() as libc::socklen_t;
+    /// Sets an option whose value is a `T` of C's.
+    pub(super) fn set_option<T: Copy>(&self, level: i32, name: i32, value: T) -> io::Result<()> {
+        let len = size_of::<T>() as libc::socklen_t;
         // SAFETY: `value` is readable for `len` bytes.
         sys::check(unsafe { libc::setsockopt(self.fd(), level, name, (&raw const value).cast(), len) }).map(drop)
     }
 
+    /// # Safety
+    /// Every bit pattern is a `T`.
+    pub(super) unsafe fn option_of<T: Copy>(&self, level: i32, name: i32) -> io::Result<T> {
+        let mut value = MaybeUninit::<T>::zeroed();
+        let mut len = size_of::<T>() as libc::socklen_t;
+        // SAFETY: `value` is writable for `len` bytes; all of it is initialised, with zeros where the kernel writes less.
+        unsafe {
+            sys::check(libc::getsockopt(self.fd(), level, name, value.as_mut_ptr().cast(), &mut len))?;
+            Ok(value.assume_init())
+        }
+    }
+
     pub(super) fn option(&self, level: i32, name: i32) -> io::Result<i32> {
-        let (mut value, mut len) = (0i32, size_of::<i32>() as libc::socklen_t);
-        // SAFETY: `value` is writable for `len` bytes.
-        sys::check(unsafe { libc::getsockopt(self.fd(), level, name, (&raw mut value).cast(), &mut len) })?;
-        Ok(value)
+        // SAFETY: every bit pattern is an integer.
+        unsafe { self.option_of(level, name) }
+    }
+
+    /// Connects a socket for which that is a note of the kernel's and no wait: one of datagrams.
+    pub(super) fn connect_at_once(&self, address: &Address) -> io::Result<()> {
+        // SAFETY: the address is valid for its length.
+        sys::check(unsafe { libc::connect(self.fd(), address.as_ptr(), address.len()) }).map(drop)
     }
 }
 

@@ -1,14 +1,20 @@
-//! TCP.
+//! TCP connections, and the sockets that accept them.
 
 use super::accept::Accepting;
 use super::address::Address;
+use super::connect::{connect, tcp_socket};
+use super::options::{ip_options, socket_options, tcp_options};
+use super::resolve::{ToSocketAddrs, first_of};
 use super::socket::{Socket, begin};
-use super::{Listener, Sealed, Stream, recv, send};
+use super::stream::{byte_stream, socket_type};
+use super::vectored::{ReceivingVectored, SendingVectored};
+use super::{Connected, Incoming, Listener, Sealed, Stream, recv, send};
 use crate::handle::Blocking;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use crate::task;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::panic::Location;
+use std::time::Duration;
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -46,27 +52,55 @@ pub struct TcpStream {
     socket: Socket,
 }
 
+socket_type!(TcpStream, Socket::new, std::net::TcpStream);
+byte_stream!(TcpStream);
+socket_options!(TcpStream);
+ip_options!(TcpStream);
+tcp_options!(TcpStream);
+
 impl TcpStream {
+    pub(super) fn of(socket: Socket) -> Self {
+        TcpStream { socket }
+    }
+
     /// Connects to an address, or to the first of several that answers.
     ///
-    /// A wait point; kill-checked. Names are resolved by the system's blocking resolver, which blocks the thread.
+    /// A name is looked up on another thread; see [`ToSocketAddrs`]. Several addresses are tried as RFC 8305 has it ("happy
+    /// eyeballs"): IPv6 and IPv4 in turn, the next one when one has failed or has not answered for 250 ms; the first that
+    /// answers wins, and the others are called off.
+    ///
+    /// A wait point; kill-checked.
     ///
     /// # Errors
-    /// Those of connect(2), of the last address tried; and [`Killed`](crate::Killed).
+    /// Those of connect(2), of the address that failed last; those of [`lookup_host`](super::lookup_host); and
+    /// [`Killed`](crate::Killed). Without a Cooperator `Unsupported`.
     #[track_caller]
     pub fn connect(address: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        let cooperator = begin()?;
-        let place = Location::caller();
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to");
-        for address in address.to_socket_addrs()? {
-            let socket = Socket::open(family(&address), libc::SOCK_STREAM)?;
-            match socket.connect(cooperator, &Address::ip(&address), place) {
-                Ok(()) => return Ok(TcpStream { socket }),
-                Err(error) if crate::Killed::is(&error) => return Err(error),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        begin()?;
+        Ok(TcpStream { socket: connect(address.target()?.resolve()?)? })
+    }
+
+    /// As [`connect`](Self::connect), within `timeout`, which looking up a name counts towards.
+    ///
+    /// A wait point; kill-checked.
+    ///
+    /// ```
+    /// use coop::net::TcpStream;
+    /// use std::{io, time::Duration};
+    /// coop::run(|| {
+    ///     // 192.0.2.0/24 is for examples: nobody is there.
+    ///     let error = TcpStream::connect_timeout("192.0.2.1:80", Duration::ZERO).unwrap_err();
+    ///     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// As `connect`; and `TimedOut`.
+    #[track_caller]
+    pub fn connect_timeout(address: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
+        begin()?;
+        let target = address.target()?;
+        task::timeout(timeout, || Ok(TcpStream { socket: connect(target.resolve()?)? }))
     }
 
     /// The address of the other end.
@@ -84,164 +118,11 @@ impl TcpStream {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local()?.to_ip()
     }
-
-    /// Sends small pieces at once instead of collecting them (TCP_NODELAY). Off by default, as in the kernel.
-    ///
-    /// # Errors
-    /// Those of setsockopt(2).
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, i32::from(nodelay))
-    }
-
-    /// Whether TCP_NODELAY is on.
-    ///
-    /// # Errors
-    /// Those of getsockopt(2).
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.socket.option(libc::IPPROTO_TCP, libc::TCP_NODELAY).map(|value| value != 0)
-    }
-
-    /// Receives some bytes: at least one, or 0 at the end of the stream (or for an empty buffer).
-    ///
-    /// A wait point; kill-checked: bytes that raced a kill are delivered.
-    ///
-    /// # Errors
-    /// Those of recv(2), and [`Killed`](crate::Killed); without a Cooperator `Unsupported`.
-    #[inline]
-    #[track_caller]
-    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        recv::recv(&self.socket, buffer)
-    }
-
-    /// Receives until `buffer` is full.
-    ///
-    /// A wait point; kill-checked. A kill or an error can leave the buffer filled in part: the error is then a
-    /// [`Partial`](crate::io::Partial), which says how far.
-    ///
-    /// # Errors
-    /// Those of [`recv`](Self::recv), and `UnexpectedEof` when the stream ends first.
-    #[track_caller]
-    pub fn recv_exact(&self, buffer: &mut [u8]) -> io::Result<()> {
-        recv::recv_exact(&self.socket, buffer)
-    }
-
-    /// Looks at what has come, or comes next, and leaves it there. 0 at the end of the stream.
-    ///
-    /// A wait point; kill-checked.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    #[track_caller]
-    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        recv::peek(&self.socket, buffer)
-    }
-
-    /// Sends some of `buffer`: as much as the socket has room for, at least one byte.
-    ///
-    /// A wait point; kill-checked: bytes that raced a kill are counted.
-    ///
-    /// # Errors
-    /// Those of send(2) (a peer that is gone is `BrokenPipe`, never a signal), and [`Killed`](crate::Killed).
-    #[inline]
-    #[track_caller]
-    pub fn send(&self, buffer: &[u8]) -> io::Result<usize> {
-        send::send(&self.socket, buffer)
-    }
-
-    /// Sends all of `buffer`.
-    ///
-    /// A wait point; kill-checked. A kill or an error can leave it sent in part: the error is then a
-    /// [`Partial`](crate::io::Partial), which says how far.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    #[inline]
-    #[track_caller]
-    pub fn send_all(&self, buffer: &[u8]) -> io::Result<()> {
-        send::send_all(&self.socket, buffer)
-    }
-
-    /// Closes one or both directions: what was sent is delivered, then the peer sees the end. Not a wait point.
-    ///
-    /// # Errors
-    /// Those of shutdown(2).
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket.shutdown(how)
-    }
-}
-
-impl Sealed for TcpStream {}
-
-impl Stream for TcpStream {
-    fn socket(&self) -> &Socket {
-        &self.socket
-    }
-}
-
-/// Reading waits as [`recv`](TcpStream::recv) does: every crate that reads from `std::io::Read` runs on it.
-impl Read for &TcpStream {
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.recv(buffer)
-    }
-}
-
-/// Writing waits as [`send`](TcpStream::send) does. Nothing is buffered, so flushing does nothing.
-impl Write for &TcpStream {
-    #[inline]
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.send(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for TcpStream {
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.recv(buffer)
-    }
-}
-
-impl Write for TcpStream {
-    #[inline]
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.send(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_owned().as_fd()
-    }
-}
-
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.fd()
-    }
-}
-
-impl From<TcpStream> for OwnedFd {
-    fn from(this: TcpStream) -> OwnedFd {
-        this.socket.into_owned()
-    }
-}
-
-/// Takes over a connection of `std`'s. It stays in whatever blocking mode it is in: no call here depends on it.
-impl From<std::net::TcpStream> for TcpStream {
-    fn from(stream: std::net::TcpStream) -> Self {
-        TcpStream { socket: Socket::new(stream.into()) }
-    }
 }
 
 /// A TCP socket that accepts connections.
+///
+/// To set options before it is bound, such as SO_REUSEPORT or another backlog, begin with a [`TcpSocket`](super::TcpSocket).
 ///
 /// ```
 /// use coop::net::{TcpListener, TcpStream};
@@ -270,28 +151,32 @@ pub struct TcpListener {
     socket: Socket,
 }
 
+socket_type!(listener TcpListener, std::net::TcpListener);
+socket_options!(TcpListener);
+ip_options!(TcpListener);
+
 impl TcpListener {
     /// Listens at an address, or at the first of several that can be bound. Port 0 has the kernel choose one. The address may
-    /// be bound again at once after a restart (SO_REUSEADDR). Not a wait point.
+    /// be bound again at once after a restart (SO_REUSEADDR). A wait point only if there is a name to look up.
     ///
     /// # Errors
-    /// Those of socket(2), bind(2), listen(2), of the last address tried.
+    /// Those of socket(2), bind(2), listen(2), of the last address tried; for a name, those of
+    /// [`lookup_host`](super::lookup_host).
+    #[track_caller]
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen at");
-        for address in address.to_socket_addrs()? {
-            let listen = || {
-                let socket = Socket::open(family(&address), libc::SOCK_STREAM | libc::SOCK_NONBLOCK)?;
-                socket.set_option(libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-                socket.bind(&Address::ip(&address))?;
-                socket.listen(BACKLOG)?;
-                Ok(TcpListener { socket })
-            };
-            match listen() {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        first_of(address, |address| {
+            let socket = tcp_socket(&address, 0)?;
+            socket.set_flag(libc::SOL_SOCKET, libc::SO_REUSEADDR, true)?;
+            socket.bind(&Address::ip(&address))?;
+            Self::listening(socket, BACKLOG)
+        })
+    }
+
+    pub(super) fn listening(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
+        // A blocking `accept4` would hang the thread when a peer resets between readiness and call.
+        socket.set_nonblocking()?;
+        socket.listen(backlog)?;
+        Ok(TcpListener { socket })
     }
 
     /// The address it listens at.
@@ -300,6 +185,15 @@ impl TcpListener {
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local()?.to_ip()
+    }
+
+    /// Whether it accepts connections over IPv6 only (IPV6_V6ONLY), which is decided before it is bound:
+    /// [`TcpSocket::set_only_v6`](super::TcpSocket::set_only_v6).
+    ///
+    /// # Errors
+    /// Those of getsockopt(2); of an IPv4 listener too.
+    pub fn only_v6(&self) -> io::Result<bool> {
+        self.socket.flag(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
     }
 
     /// Waits for a connection; gives it with the peer's address.
@@ -313,12 +207,39 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         Accepting::new(self).block()
     }
-}
 
-impl Sealed for TcpListener {}
+    /// The connections, one after the other: each step is an [`accept`](Self::accept).
+    ///
+    /// It ends only when the task is killed: after the error that says so.
+    ///
+    /// ```
+    /// use coop::net::{TcpListener, TcpStream};
+    /// coop::run(|| -> std::io::Result<()> {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let address = listener.local_addr()?;
+    ///     coop::spawn(move || TcpStream::connect(address)?.send_all(b"hello"));
+    ///     for conn in listener.incoming() {
+    ///         let mut buf = [0; 5];
+    ///         conn?.recv_exact(&mut buf)?;
+    ///         assert_eq!(&buf, b"hello");
+    ///         break;
+    ///     }
+    ///     Ok(())
+    /// }).unwrap();
+    /// ```
+    pub fn incoming(&self) -> Incoming<'_, TcpListener> {
+        Incoming::new(self)
+    }
+
+    /// Has the kernel accept connections before they are asked for: see [`AcceptAhead`](super::AcceptAhead). Not a wait point.
+    pub fn accept_ahead(&self) -> super::AcceptAhead<'_, Self> {
+        super::AcceptAhead::new(self)
+    }
+}
 
 impl Listener for TcpListener {
     type Accepted = (TcpStream, SocketAddr);
+    type Stream = TcpStream;
 
     fn socket(&self) -> &Socket {
         &self.socket
@@ -326,28 +247,10 @@ impl Listener for TcpListener {
 
     fn accepted(fd: OwnedFd, address: &Address) -> Self::Accepted {
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        (TcpStream { socket: Socket::new(fd) }, address.to_ip().unwrap_or(unknown))
+        (fd.into(), address.to_ip().unwrap_or(unknown))
     }
-}
 
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_owned().as_fd()
+    fn without_address(accepted: Self::Accepted) -> TcpStream {
+        accepted.0
     }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.fd()
-    }
-}
-
-impl From<TcpListener> for OwnedFd {
-    fn from(this: TcpListener) -> OwnedFd {
-        this.socket.into_owned()
-    }
-}
-
-fn family(address: &SocketAddr) -> i32 {
-    if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
 }

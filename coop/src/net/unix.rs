@@ -2,17 +2,20 @@
 
 use super::accept::Accepting;
 use super::address::Address;
+use super::descriptors::{ReceivingDescriptors, SendingDescriptors, UCred};
+use super::options::socket_options;
 use super::socket::{Socket, begin};
-use super::{Listener, Sealed, Stream, recv, send};
+use super::stream::{byte_stream, passing, socket_type, unix_addresses};
+use super::vectored::{ReceivingVectored, SendingVectored};
+use super::{Connected, Incoming, Listener, PassesDescriptors, Sealed, Stream, recv, send};
 use crate::handle::Blocking;
-use crate::sys;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// A Unix stream connection.
+/// A Unix stream connection. `Send`.
 ///
 /// ```
 /// use coop::net::UnixStream;
@@ -29,6 +32,12 @@ use std::path::{Path, PathBuf};
 pub struct UnixStream {
     socket: Socket,
 }
+
+socket_type!(UnixStream, Socket::new, std::os::unix::net::UnixStream);
+byte_stream!(UnixStream);
+socket_options!(UnixStream);
+unix_addresses!(UnixStream);
+passing!(UnixStream, "bytes, at least one of them: like [`send`](Self::send) it may send fewer than all");
 
 impl UnixStream {
     /// Connects to the socket at `path`; a leading NUL byte names one of the abstract namespace.
@@ -51,169 +60,32 @@ impl UnixStream {
     /// # Errors
     /// Those of socketpair(2).
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
-        let mut fds = [0; 2];
-        // SAFETY: room for two descriptors.
-        sys::check(unsafe {
-            libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr())
-        })?;
-        // SAFETY: the kernel has just given this process both.
-        let stream = |fd| UnixStream { socket: Socket::new(unsafe { OwnedFd::from_raw_fd(fd) }) };
-        Ok((stream(fds[0]), stream(fds[1])))
-    }
-
-    /// The path of the other end, if it is bound to one.
-    ///
-    /// # Errors
-    /// Those of getpeername(2).
-    pub fn peer_path(&self) -> io::Result<Option<PathBuf>> {
-        Ok(self.socket.peer()?.to_path())
-    }
-
-    /// Receives some bytes: at least one, or 0 at the end of the stream (or for an empty buffer).
-    ///
-    /// A wait point; kill-checked: bytes that raced a kill are delivered.
-    ///
-    /// # Errors
-    /// Those of recv(2), and [`Killed`](crate::Killed); without a Cooperator `Unsupported`.
-    #[inline]
-    #[track_caller]
-    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        recv::recv(&self.socket, buffer)
-    }
-
-    /// Receives until `buffer` is full.
-    ///
-    /// A wait point; kill-checked. A kill or an error can leave the buffer filled in part: the error is then a
-    /// [`Partial`](crate::io::Partial), which says how far.
-    ///
-    /// # Errors
-    /// Those of [`recv`](Self::recv), and `UnexpectedEof` when the stream ends first.
-    #[track_caller]
-    pub fn recv_exact(&self, buffer: &mut [u8]) -> io::Result<()> {
-        recv::recv_exact(&self.socket, buffer)
-    }
-
-    /// Looks at what has come, or comes next, and leaves it there. 0 at the end of the stream.
-    ///
-    /// A wait point; kill-checked.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    #[track_caller]
-    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        recv::peek(&self.socket, buffer)
-    }
-
-    /// Sends some of `buffer`: as much as the socket has room for, at least one byte.
-    ///
-    /// A wait point; kill-checked: bytes that raced a kill are counted.
-    ///
-    /// # Errors
-    /// Those of send(2) (a peer that is gone is `BrokenPipe`, never a signal), and [`Killed`](crate::Killed).
-    #[inline]
-    #[track_caller]
-    pub fn send(&self, buffer: &[u8]) -> io::Result<usize> {
-        send::send(&self.socket, buffer)
-    }
-
-    /// Sends all of `buffer`.
-    ///
-    /// A wait point; kill-checked. A kill or an error can leave it sent in part: the error is then a
-    /// [`Partial`](crate::io::Partial), which says how far.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    #[inline]
-    #[track_caller]
-    pub fn send_all(&self, buffer: &[u8]) -> io::Result<()> {
-        send::send_all(&self.socket, buffer)
-    }
-
-    /// Closes one or both directions: what was sent is delivered, then the peer sees the end. Not a wait point.
-    ///
-    /// # Errors
-    /// Those of shutdown(2).
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket.shutdown(how)
-    }
-}
-
-impl Sealed for UnixStream {}
-
-impl Stream for UnixStream {
-    fn socket(&self) -> &Socket {
-        &self.socket
-    }
-}
-
-/// Reading waits as [`recv`](UnixStream::recv) does: every crate that reads from `std::io::Read` runs on it.
-impl Read for &UnixStream {
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.recv(buffer)
-    }
-}
-
-/// Writing waits as [`send`](UnixStream::send) does. Nothing is buffered, so flushing does nothing.
-impl Write for &UnixStream {
-    #[inline]
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.send(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for UnixStream {
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.recv(buffer)
-    }
-}
-
-impl Write for UnixStream {
-    #[inline]
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.send(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsFd for UnixStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_owned().as_fd()
-    }
-}
-
-impl AsRawFd for UnixStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.fd()
-    }
-}
-
-impl From<UnixStream> for OwnedFd {
-    fn from(this: UnixStream) -> OwnedFd {
-        this.socket.into_owned()
-    }
-}
-
-/// Takes over a connection of `std`'s. It stays in whatever blocking mode it is in: no call here depends on it.
-impl From<std::os::unix::net::UnixStream> for UnixStream {
-    fn from(stream: std::os::unix::net::UnixStream) -> Self {
-        UnixStream { socket: Socket::new(stream.into()) }
+        let (a, b) = Socket::pair(libc::SOCK_STREAM)?;
+        Ok((UnixStream { socket: a }, UnixStream { socket: b }))
     }
 }
 
 /// A Unix stream socket that accepts connections. Its file is not removed when it is dropped.
+///
+/// ```
+/// use coop::net::{UnixListener, UnixStream};
+/// coop::run(|| -> std::io::Result<()> {
+///     // Of the abstract namespace: there is no file, and it is gone with the listener.
+///     let name = format!("\0coop-example-{}", std::process::id());
+///     let listener = UnixListener::bind(&name)?;
+///     let client = UnixStream::connect(&name)?;
+///     let (conn, _unnamed) = listener.accept()?;
+///     assert_eq!(conn.peer_cred()?.uid(), client.peer_cred()?.uid());
+///     Ok(())
+/// }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct UnixListener {
     socket: Socket,
 }
+
+socket_type!(listener UnixListener, std::os::unix::net::UnixListener);
+socket_options!(UnixListener);
 
 impl UnixListener {
     /// Listens at `path`; a leading NUL byte names one of the abstract namespace. Not a wait point.
@@ -236,7 +108,7 @@ impl UnixListener {
         Ok(self.socket.local()?.to_path())
     }
 
-    /// Waits for a connection.
+    /// Waits for a connection; gives it with the peer's path, if that has one.
     ///
     /// A wait point; kill-checked: a kill takes no connection from the queue.
     ///
@@ -246,36 +118,32 @@ impl UnixListener {
     pub fn accept(&self) -> io::Result<(UnixStream, Option<PathBuf>)> {
         Accepting::new(self).block()
     }
-}
 
-impl Sealed for UnixListener {}
+    /// The connections, one after the other: each step is an [`accept`](Self::accept). It ends only when the task is killed:
+    /// after the error that says so.
+    pub fn incoming(&self) -> Incoming<'_, UnixListener> {
+        Incoming::new(self)
+    }
+
+    /// Has the kernel accept connections before they are asked for: see [`AcceptAhead`](super::AcceptAhead). Not a wait point.
+    pub fn accept_ahead(&self) -> super::AcceptAhead<'_, Self> {
+        super::AcceptAhead::new(self)
+    }
+}
 
 impl Listener for UnixListener {
     type Accepted = (UnixStream, Option<PathBuf>);
+    type Stream = UnixStream;
 
     fn socket(&self) -> &Socket {
         &self.socket
     }
 
     fn accepted(fd: OwnedFd, address: &Address) -> Self::Accepted {
-        (UnixStream { socket: Socket::new(fd) }, address.to_path())
+        (fd.into(), address.to_path())
     }
-}
 
-impl AsFd for UnixListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_owned().as_fd()
-    }
-}
-
-impl AsRawFd for UnixListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.fd()
-    }
-}
-
-impl From<UnixListener> for OwnedFd {
-    fn from(this: UnixListener) -> OwnedFd {
-        this.socket.into_owned()
+    fn without_address(accepted: Self::Accepted) -> UnixStream {
+        accepted.0
     }
 }

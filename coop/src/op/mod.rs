@@ -4,14 +4,20 @@
 //! ([`Operation::wait`](crate::Operation::wait)), started in a scope ([`Scope::start`](crate::Scope::start)), or, unless it
 //! says otherwise, stand as an arm of [`select!`](crate::select). Dropping it does nothing.
 
+mod blocking;
 mod chan;
+mod fs;
 mod net;
+mod process;
 mod signal;
 mod sync;
 mod time;
 
+pub use blocking::*;
 pub use chan::*;
+pub use fs::*;
 pub use net::*;
+pub use process::*;
 pub use signal::*;
 pub use sync::*;
 pub use time::*;

@@ -1,20 +1,22 @@
 //! The kernel's side of waiting: submissions go in, completions come out. Knows no task.
 //!
-//! [`Ring`] is the seam. What lies behind it is chosen when a Cooperator starts: io_uring, or a simulation in which nothing
-//! happens but what a seed decides. Operations are described as io_uring submissions ([`Sqe`]); a driver for another kernel
-//! interface interprets the same descriptions.
+//! [`Ring`] is the seam. What lies behind it is chosen when a Cooperator starts: io_uring; epoll and threads where that is
+//! refused; or a simulation in which nothing happens but what a seed decides. Operations are described as io_uring submissions
+//! ([`Sqe`]); the other drivers interpret the same descriptions.
 
 mod completion;
 mod enter;
+mod epoll;
 mod simulated;
 mod slots;
 mod submission;
 mod uring;
 
 pub(crate) use completion::{Completion, Cqe};
+pub(crate) use epoll::Epoll;
 pub(crate) use simulated::Simulated;
 pub(crate) use slots::Slots;
-pub(crate) use submission::{POLL_FIRST, Sqe};
+pub(crate) use submission::{AT_POSITION, POLL_FIRST, Sqe};
 pub(crate) use uring::{TaskRun, Uring};
 
 use std::io;
@@ -54,6 +56,7 @@ pub(crate) trait Ring {
 /// The rings there are, told apart at run time: one predictable branch before a system call.
 pub(crate) enum Driver {
     Uring(Box<Uring>),
+    Epoll(Box<Epoll>),
     Simulated(Box<Simulated>),
 }
 
@@ -62,6 +65,7 @@ impl Ring for Driver {
     fn push(&self, sqe: Sqe) {
         match self {
             Driver::Uring(ring) => ring.push(sqe),
+            Driver::Epoll(ring) => ring.push(sqe),
             Driver::Simulated(ring) => ring.push(sqe),
         }
     }
@@ -70,6 +74,7 @@ impl Ring for Driver {
     fn unsubmitted(&self) -> usize {
         match self {
             Driver::Uring(ring) => ring.unsubmitted(),
+            Driver::Epoll(ring) => ring.unsubmitted(),
             Driver::Simulated(ring) => ring.unsubmitted(),
         }
     }
@@ -78,6 +83,7 @@ impl Ring for Driver {
     fn has_work(&self) -> bool {
         match self {
             Driver::Uring(ring) => ring.has_work(),
+            Driver::Epoll(ring) => ring.has_work(),
             Driver::Simulated(ring) => ring.has_work(),
         }
     }
@@ -85,6 +91,7 @@ impl Ring for Driver {
     fn enter(&self, patience: Patience) -> io::Result<()> {
         match self {
             Driver::Uring(ring) => ring.enter(patience),
+            Driver::Epoll(ring) => ring.enter(patience),
             Driver::Simulated(ring) => ring.enter(patience),
         }
     }
@@ -92,6 +99,7 @@ impl Ring for Driver {
     fn reap(&self, each: impl FnMut(Cqe)) {
         match self {
             Driver::Uring(ring) => ring.reap(each),
+            Driver::Epoll(ring) => ring.reap(each),
             Driver::Simulated(ring) => ring.reap(each),
         }
     }

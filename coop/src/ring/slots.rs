@@ -89,6 +89,14 @@ impl Slots {
         }
     }
 
+    /// The user data of every operation without a last completion yet.
+    pub(crate) fn all(&self) -> Vec<u64> {
+        // SAFETY: as in `insert`.
+        let slots = unsafe { &*self.slots.get() };
+        let flying = slots.iter().zip(0u64..).filter(|(slot, _)| slot.target.is_some());
+        flying.map(|(slot, index)| u64::from(slot.generation) << 32 | index).collect()
+    }
+
     /// Operations without a last completion yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.get()

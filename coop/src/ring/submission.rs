@@ -30,11 +30,31 @@ const _: () = assert!(size_of::<Sqe>() == size_of::<io_uring::squeue::Entry>());
 pub(crate) const POLL_FIRST: u16 = 1;
 
 // Opcodes, from `enum io_uring_op`.
+pub(crate) const READV: u8 = 1;
+pub(crate) const WRITEV: u8 = 2;
+pub(crate) const FSYNC: u8 = 3;
 pub(crate) const POLL_ADD: u8 = 6;
+pub(crate) const ACCEPT: u8 = 13;
 pub(crate) const ASYNC_CANCEL: u8 = 14;
 pub(crate) const CONNECT: u8 = 16;
+pub(crate) const FALLOCATE: u8 = 17;
+pub(crate) const OPENAT: u8 = 18;
+pub(crate) const STATX: u8 = 21;
+pub(crate) const READ: u8 = 22;
+pub(crate) const WRITE: u8 = 23;
 pub(crate) const SEND: u8 = 26;
 pub(crate) const RECV: u8 = 27;
+pub(crate) const SPLICE: u8 = 30;
+pub(crate) const RENAMEAT: u8 = 35;
+pub(crate) const UNLINKAT: u8 = 36;
+pub(crate) const MKDIRAT: u8 = 37;
+pub(crate) const SYMLINKAT: u8 = 38;
+pub(crate) const LINKAT: u8 = 39;
+/// Linux 6.9; before, the ring answers EINVAL.
+pub(crate) const FTRUNCATE: u8 = 55;
+
+/// In place of an offset: the file's own position, which then moves on.
+pub(crate) const AT_POSITION: u64 = u64::MAX;
 
 impl Sqe {
     /// Completes once, with the events, when `fd` has any of `events` or an error.
@@ -50,14 +70,107 @@ impl Sqe {
         Sqe { opcode: SEND, fd, addr: buffer as u64, len: clamp(len), op_flags: flags as u32, ..Sqe::default() }
     }
 
+    /// Completes with a descriptor for each connection, until it fails, is cancelled, or there are too many completions.
+    pub(crate) fn accept_multishot(fd: RawFd, flags: i32) -> Self {
+        /// `IORING_ACCEPT_MULTISHOT`.
+        const MULTISHOT: u16 = 1;
+        Sqe { opcode: ACCEPT, fd, op_flags: flags as u32, ioprio: MULTISHOT, ..Sqe::default() }
+    }
+
     pub(crate) fn connect(fd: RawFd, address: *const libc::sockaddr, len: libc::socklen_t) -> Self {
         Sqe { opcode: CONNECT, fd, addr: address as u64, off: u64::from(len), ..Sqe::default() }
+    }
+
+    /// `pread`, or `read` at [`AT_POSITION`].
+    pub(crate) fn read(fd: RawFd, buffer: *mut u8, len: usize, offset: u64) -> Self {
+        Sqe { opcode: READ, fd, addr: buffer as u64, len: clamp(len), off: offset, ..Sqe::default() }
+    }
+
+    /// `pwrite`, or `write` at [`AT_POSITION`].
+    pub(crate) fn write(fd: RawFd, buffer: *const u8, len: usize, offset: u64) -> Self {
+        Sqe { opcode: WRITE, fd, addr: buffer as u64, len: clamp(len), off: offset, ..Sqe::default() }
+    }
+
+    /// `preadv2`.
+    pub(crate) fn readv(fd: RawFd, pieces: *const libc::iovec, count: u32, offset: u64) -> Self {
+        Sqe { opcode: READV, fd, addr: pieces as u64, len: count, off: offset, ..Sqe::default() }
+    }
+
+    /// `pwritev2`.
+    pub(crate) fn writev(fd: RawFd, pieces: *const libc::iovec, count: u32, offset: u64) -> Self {
+        Sqe { opcode: WRITEV, fd, addr: pieces as u64, len: count, off: offset, ..Sqe::default() }
+    }
+
+    /// `fsync`; with `IORING_FSYNC_DATASYNC`, which is 1, `fdatasync`.
+    pub(crate) fn fsync(fd: RawFd, flags: u32) -> Self {
+        Sqe { opcode: FSYNC, fd, op_flags: flags, ..Sqe::default() }
+    }
+
+    pub(crate) fn fallocate(fd: RawFd, mode: i32, offset: u64, len: u64) -> Self {
+        Sqe { opcode: FALLOCATE, fd, off: offset, addr: len, len: mode as u32, ..Sqe::default() }
+    }
+
+    pub(crate) fn ftruncate(fd: RawFd, len: u64) -> Self {
+        Sqe { opcode: FTRUNCATE, fd, off: len, ..Sqe::default() }
+    }
+
+    pub(crate) fn openat(dir: RawFd, path: *const libc::c_char, flags: i32, mode: u32) -> Self {
+        Sqe { opcode: OPENAT, fd: dir, addr: path as u64, len: mode, op_flags: flags as u32, ..Sqe::default() }
+    }
+
+    pub(crate) fn statx(dir: RawFd, path: *const libc::c_char, flags: i32, mask: u32, to: *mut libc::statx) -> Self {
+        let op_flags = flags as u32;
+        Sqe { opcode: STATX, fd: dir, addr: path as u64, len: mask, off: to as u64, op_flags, ..Sqe::default() }
+    }
+
+    /// `renameat2` without flags.
+    pub(crate) fn renameat(dir: RawFd, from: *const libc::c_char, to_dir: RawFd, to: *const libc::c_char) -> Self {
+        Sqe { opcode: RENAMEAT, fd: dir, addr: from as u64, len: to_dir as u32, off: to as u64, ..Sqe::default() }
+    }
+
+    pub(crate) fn unlinkat(dir: RawFd, path: *const libc::c_char, flags: i32) -> Self {
+        Sqe { opcode: UNLINKAT, fd: dir, addr: path as u64, op_flags: flags as u32, ..Sqe::default() }
+    }
+
+    pub(crate) fn mkdirat(dir: RawFd, path: *const libc::c_char, mode: u32) -> Self {
+        Sqe { opcode: MKDIRAT, fd: dir, addr: path as u64, len: mode, ..Sqe::default() }
+    }
+
+    pub(crate) fn symlinkat(target: *const libc::c_char, dir: RawFd, link: *const libc::c_char) -> Self {
+        Sqe { opcode: SYMLINKAT, fd: dir, addr: target as u64, off: link as u64, ..Sqe::default() }
+    }
+
+    /// `linkat` without flags.
+    pub(crate) fn linkat(dir: RawFd, from: *const libc::c_char, to_dir: RawFd, to: *const libc::c_char) -> Self {
+        Sqe { opcode: LINKAT, fd: dir, addr: from as u64, len: to_dir as u32, off: to as u64, ..Sqe::default() }
+    }
+
+    /// Moves up to `len` bytes between two descriptors, one of which is a pipe; `from` is read at `offset`, which only a file
+    /// has. Runs on one of the kernel's worker threads.
+    pub(crate) fn splice(from: RawFd, offset: Option<u64>, to: RawFd, len: usize) -> Self {
+        /// `SPLICE_F_MOVE`: rather pages than copies.
+        const MOVE: u32 = 1;
+        Sqe {
+            opcode: SPLICE,
+            fd: to,
+            off: u64::MAX,
+            addr: offset.unwrap_or(u64::MAX),
+            len: clamp(len),
+            op_flags: MOVE,
+            file_index: from as u32,
+            ..Sqe::default()
+        }
     }
 
     /// Cancels the operation with this user data. Never by descriptor, which would hit what a reused number stands for, and
     /// never all, which is quadratic.
     pub(crate) fn cancel(user_data: u64) -> Self {
         Sqe { opcode: ASYNC_CANCEL, fd: -1, addr: user_data, ..Sqe::default() }
+    }
+
+    /// Has a worker of the kernel's make the call, without a try to make it at once (`IOSQE_ASYNC`).
+    pub(crate) fn on_a_worker(self) -> Self {
+        Sqe { flags: self.flags | 1 << 4, ..self }
     }
 
     pub(crate) fn with_user_data(self, user_data: u64) -> Self {
@@ -95,7 +208,31 @@ mod tests {
         same(Sqe::poll(5, 0x41).with_user_data(7), opcode::PollAdd::new(types::Fd(5), 0x41).build().user_data(7));
         same(Sqe::recv(5, at, 99, 0x4000, 0), opcode::Recv::new(types::Fd(5), at, 99).flags(0x4000).build());
         same(Sqe::send(5, at, 99, 0x4000), opcode::Send::new(types::Fd(5), at, 99).flags(0x4000).build());
+        same(Sqe::accept_multishot(5, 0x80000), opcode::AcceptMulti::new(types::Fd(5)).flags(0x80000).build());
         same(Sqe::connect(5, at.cast(), 16), opcode::Connect::new(types::Fd(5), at.cast(), 16).build());
+        same(Sqe::read(5, at, 99, 8), opcode::Read::new(types::Fd(5), at, 99).offset(8).build());
+        same(Sqe::write(5, at, 99, AT_POSITION), opcode::Write::new(types::Fd(5), at, 99).offset(u64::MAX).build());
+        same(Sqe::readv(5, at.cast(), 3, 8), opcode::Readv::new(types::Fd(5), at.cast(), 3).offset(8).build());
+        same(Sqe::writev(5, at.cast(), 3, 8), opcode::Writev::new(types::Fd(5), at.cast(), 3).offset(8).build());
+        let datasync = types::FsyncFlags::DATASYNC;
+        same(Sqe::fsync(5, 1), opcode::Fsync::new(types::Fd(5)).flags(datasync).build());
+        same(Sqe::fallocate(5, 1, 8, 99), opcode::Fallocate::new(types::Fd(5), 99).offset(8).mode(1).build());
+        same(Sqe::ftruncate(5, 99), opcode::Ftruncate::new(types::Fd(5), 99).build());
+        let (here, path, other) = (types::Fd(-100), at.cast_const().cast(), 0x1122usize as *const libc::c_char);
+        same(Sqe::openat(-100, path, 2, 0o644), opcode::OpenAt::new(here, path).flags(2).mode(0o644).build());
+        let asynchronous = opcode::OpenAt::new(here, path).build().flags(io_uring::squeue::Flags::ASYNC);
+        same(Sqe::openat(-100, path, 0, 0).on_a_worker(), asynchronous);
+        let statx = opcode::Statx::new(here, path, at.cast()).flags(0x100).mask(0xfff);
+        same(Sqe::statx(-100, path, 0x100, 0xfff, at.cast()), statx.build());
+        let to = types::Fd(6);
+        same(Sqe::renameat(-100, path, 6, other), opcode::RenameAt::new(here, path, to, other).build());
+        same(Sqe::unlinkat(-100, path, 0x200), opcode::UnlinkAt::new(here, path).flags(0x200).build());
+        same(Sqe::mkdirat(-100, path, 0o755), opcode::MkDirAt::new(here, path).mode(0o755).build());
+        same(Sqe::symlinkat(path, 6, other), opcode::SymlinkAt::new(to, path, other).build());
+        same(Sqe::linkat(-100, path, 6, other), opcode::LinkAt::new(here, path, to, other).build());
+        let (from, to) = (types::Fd(5), types::Fd(6));
+        same(Sqe::splice(5, Some(8), 6, 99), opcode::Splice::new(from, 8, to, -1, 99).flags(1).build());
+        same(Sqe::splice(5, None, 6, 99), opcode::Splice::new(from, -1, to, -1, 99).flags(1).build());
         same(Sqe::cancel(77), opcode::AsyncCancel::new(77).build());
     }
 }

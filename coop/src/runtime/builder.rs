@@ -1,18 +1,20 @@
 //! Starting a Cooperator on the calling thread.
 
-use super::start::{self, StartError};
+use super::cooperators::{self, CooperatorThread};
+use super::start::{self, Driver, StartError};
 use super::{forked, run_loop};
 use crate::clock::Clock;
 use crate::cooperator::{Cooperator, OrphanPanic, Settings, Stuck};
 use crate::error::JoinError;
 use crate::inspect::{self, Census};
 use crate::random::Random;
-use crate::ring::{Driver, Simulated, TaskRun};
+use crate::ring::{self, Simulated, TaskRun};
 use crate::scheduler::Scheduler;
 use crate::stack::{Pool, overflow};
 use crate::sys;
 use crate::task;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of a Cooperator.
@@ -23,7 +25,7 @@ use std::time::Duration;
 ///     .stack(128 * 1024)
 ///     .grace(Duration::from_secs(2))
 ///     .run(|| 42)
-///     .expect("io_uring is there");
+///     .expect("there are descriptors, and memory for a stack");
 /// assert_eq!(answer, 42);
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,9 @@ pub struct Builder {
     seed: Option<u64>,
     is_virtual: bool,
     is_simulated: bool,
+    driver: Option<Driver>,
+    /// How many Cooperators; 0 as 1.
+    cooperators: usize,
 }
 
 impl Builder {
@@ -40,6 +45,22 @@ impl Builder {
     /// submission entries, 10 s of grace at shutdown.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What the Cooperator is called: by [`Cooperators::named`](crate::Cooperators::named), and by the system its thread, if
+    /// [`start`](Self::start) makes one. The thread's own name unless said otherwise.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = Some(name.into().into());
+        self
+    }
+
+    /// How many Cooperators [`run`](Self::run) starts: one on the calling thread, where the root task runs, and the others each
+    /// on a thread of its own. One unless said otherwise. They find each other by [`cooperators`](crate::cooperators()), are called
+    /// `cooperator-0` (unless this has a [`name`](Self::name)), `cooperator-1` and so on, and have the same settings. When the
+    /// root returns, the tasks of all are killed with cause `Shutdown`, and awaited.
+    pub fn cooperators(mut self, count: usize) -> Self {
+        self.cooperators = count;
+        self
     }
 
     /// Usable bytes of stack for tasks that do not say otherwise; four times as much under debug assertions.
@@ -67,10 +88,18 @@ impl Builder {
         self
     }
 
+    /// By what the kernel is reached: see [`Driver`]. Takes precedence over `COOP_DRIVER`. With [`Driver::Uring`] a kernel that
+    /// refuses io_uring is an error.
+    pub fn driver(mut self, driver: Driver) -> Self {
+        self.driver = Some(driver);
+        self
+    }
+
     /// How long an idle Cooperator watches its ring before it sleeps in the kernel; not at all unless said otherwise.
     ///
     /// Watching keeps a core busy, and saves the wake-up (an interrupt to another core, under virtualisation a costly one) when
-    /// the next completion comes within that time: for a server with a core of its own, some tens of microseconds.
+    /// the next completion comes within that time: for a server with a core of its own, some tens of microseconds. With epoll
+    /// there is nothing to watch: it sleeps at once.
     pub fn spin(mut self, duration: Duration) -> Self {
         self.settings.spin = duration;
         self
@@ -130,12 +159,45 @@ impl Builder {
         if Cooperator::current().is_some() {
             return Ok(task::wait_all(|_| f()));
         }
+        if self.cooperators > 1 {
+            return cooperators::run(self, f);
+        }
+        self.run_alone(f)
+    }
+
+    /// Runs `f` as the root of one Cooperator, on the calling thread.
+    pub(super) fn run_alone<F, R>(self, f: F) -> Result<R, StartError>
+    where
+        F: FnOnce() -> R,
+    {
         let (result, _) = self.run_to_end(f)?;
         match result {
             Ok(value) => Ok(value),
             Err(JoinError::Panicked(payload)) => resume_unwind(payload),
             Err(error) => unreachable!("nothing can kill the root before it starts: {error}"),
         }
+    }
+
+    /// Starts a Cooperator on a new thread, for tasks that are [submitted](crate::Remote::submit) to it. Returns when it runs.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(self) -> Result<CooperatorThread, StartError> {
+        cooperators::start(self)
+    }
+
+    /// The name, where none was given.
+    pub(super) fn or_name(mut self, name: impl FnOnce() -> String) -> Self {
+        self.settings.name.get_or_insert_with(|| name().into());
+        self
+    }
+
+    pub(super) fn given_name(&self) -> Option<Arc<str>> {
+        self.settings.name.clone()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.cooperators
     }
 
     /// Runs `f` and gives its outcome, and what is left of the Cooperator.
@@ -160,15 +222,19 @@ impl Builder {
         Ok((result, end.census))
     }
 
-    fn run_on<F, R>(self, pool: Pool, f: F) -> Result<(Result<R, JoinError>, End), StartError>
+    fn run_on<F, R>(mut self, pool: Pool, f: F) -> Result<(Result<R, JoinError>, End), StartError>
     where
         F: FnOnce() -> R,
     {
         let driver = if self.is_simulated {
-            Driver::Simulated(Box::new(Simulated::new(self.seed.unwrap_or(0))))
+            ring::Driver::Simulated(Box::new(Simulated::new(self.seed.unwrap_or(0))))
         } else {
-            Driver::Uring(Box::new(start::ring(self.settings.ring_entries, task_run())?))
+            start::driver(self.driver, self.settings.ring_entries, task_run())?
         };
+        if matches!(driver, ring::Driver::Epoll(_)) {
+            // To look is a system call.
+            self.settings.spin = Duration::ZERO;
+        }
         let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
         let scheduler = Scheduler::new(self.seed.map(Random::new));
         let cooperator = Cooperator::new(self.settings, clock, driver, scheduler, pool);

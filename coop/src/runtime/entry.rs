@@ -12,22 +12,31 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy)]
 pub struct MainOptions {
     stack: Option<usize>,
+    cooperators: usize,
 }
 
 impl MainOptions {
     pub const fn new() -> Self {
-        MainOptions { stack: None }
+        MainOptions { stack: None, cooperators: 1 }
     }
 
     pub const fn stack(self, bytes: usize) -> Self {
-        MainOptions { stack: Some(bytes) }
+        MainOptions { stack: Some(bytes), ..self }
+    }
+
+    pub const fn cooperators(self, count: usize) -> Self {
+        MainOptions { cooperators: count, ..self }
+    }
+
+    pub fn per_core(self) -> Self {
+        self.cooperators(super::per_core())
     }
 }
 
 /// Runs `f` as the root task. When no Cooperator can be started, says why, and exits with 1.
 #[doc(hidden)]
 pub fn main<R>(options: MainOptions, f: impl FnOnce() -> R) -> R {
-    let mut builder = Builder::new();
+    let mut builder = Builder::new().cooperators(options.cooperators);
     if let Some(bytes) = options.stack {
         builder = builder.root_stack(bytes);
     }

@@ -1,6 +1,7 @@
 //! The life of a Cooperator: start, loop, shutdown.
 
 mod builder;
+mod cooperators;
 mod entry;
 mod exit;
 mod forked;
@@ -8,10 +9,11 @@ mod remote;
 mod start;
 
 pub use builder::{Builder, SpareStacks, run};
+pub use cooperators::{CooperatorThread, Cooperators, cooperators, per_core};
 pub use entry::{MainOptions, TestOptions, main, test};
 pub use exit::exit;
 pub use remote::{Remote, RemoteJoinHandle, remote, submit};
-pub use start::StartError;
+pub use start::{Driver, StartError};
 
 use crate::cooperator::{Cooperator, Stuck};
 use crate::error::Cause;
@@ -33,6 +35,7 @@ const TRIM: usize = 64;
 /// threads that came too late.
 fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
     let mut shutdown = Shutdown::NotYet;
+    let slack = if cooperator.clock.is_virtual() { 0 } else { sys::timer_slack() };
     loop {
         cooperator.scheduler.run_ready();
         exit::exit_if_asked(cooperator);
@@ -49,7 +52,7 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
             continue;
         }
         let more_to_trim = cooperator.pool.trim(TRIM);
-        let next = match (cooperator.timers.next_deadline(), shutdown.deadline()) {
+        let next = match (cooperator.timers.next_wake(slack), shutdown.deadline()) {
             (Some(timer), Some(grace)) => Some(timer.min(grace)),
             (timer, grace) => timer.or(grace),
         };
@@ -60,13 +63,17 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
                 // Time stands still while somebody outside may still act, but not for long.
                 if busy {
                     cooperator.drive(Patience::Until(REAL_PATIENCE));
+                    // What another thread has just left happened before the jump.
+                    cooperator.run_jobs();
                 }
                 if cooperator.scheduler.is_idle() {
                     cooperator.clock.advance_to(next);
                 }
             }
             Some(next) => sleep(cooperator, now, Some(next)),
-            None if busy || cooperator.has_unsubmitted() => sleep(cooperator, now, None),
+            None if busy => sleep(cooperator, now, None),
+            // A cancel, or the poll of the inbox: nothing that is worth sleeping for.
+            None if cooperator.has_unsubmitted() => cooperator.drive(Patience::None),
             None => deadlock(cooperator, root),
         }
     }

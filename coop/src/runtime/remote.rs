@@ -1,9 +1,9 @@
 //! Reaching a Cooperator from other threads.
 
 use crate::cooperator::Cooperator;
-use crate::error::JoinError;
+use crate::error::{Cause, JoinError};
 use crate::handle::wait_ready;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Job};
 use crate::sys;
 use crate::task::{self, Description, Options, Task};
 use std::fmt;
@@ -32,6 +32,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Remote {
     inbox: Arc<Inbox>,
+    name: Arc<str>,
 }
 
 /// A reference to the calling thread's Cooperator, for other threads. Not a wait point.
@@ -43,10 +44,26 @@ pub struct Remote {
 /// On a thread without a Cooperator.
 #[track_caller]
 pub fn remote() -> std::io::Result<Remote> {
-    Ok(Remote { inbox: Cooperator::required().open_inbox()? })
+    let cooperator = Cooperator::required();
+    let inbox = cooperator.open_inbox()?;
+    let name = match &cooperator.settings.name {
+        Some(name) => name.clone(),
+        None => std::thread::current().name().unwrap_or("cooperator").into(),
+    };
+    Ok(Remote { inbox, name })
 }
 
 impl Remote {
+    /// What the Cooperator is called: see [`Builder::name`](crate::Builder::name).
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Leaves a job for the loop. False: the Cooperator has finished.
+    pub(super) fn leave(&self, job: Job) -> bool {
+        self.inbox.push(job).is_ok()
+    }
+
     /// Starts `f` as a child of the Cooperator's root task. Not a wait point; may be called from any thread.
     ///
     /// # Errors
@@ -64,7 +81,7 @@ impl Remote {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Remote")
+        write!(f, "Remote({:?})", self.name)
     }
 }
 
@@ -82,9 +99,9 @@ where
     A: Send + 'static,
     R: Send + 'static,
 {
-    let shared = Arc::new(Shared { state: Mutex::new(State::Running(None)), ended: Condvar::new() });
+    let (report, handle) = reported();
     let arguments = Arc::new(Mutex::new(Some(arguments)));
-    let (given, report, ours) = (arguments.clone(), Reporter(shared.clone()), shared.clone());
+    let (given, ours) = (arguments.clone(), handle.shared.clone());
     let job = move || {
         let taken = given.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(arguments) = taken else { return };
@@ -93,15 +110,21 @@ where
         let root = unsafe { &*cooperator.root.get().cast::<Task>() };
         let body = move || {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(arguments)));
-            report.end(result.map_err(JoinError::Panicked));
+            if result.is_err() {
+                // As after any panic, the children are killed; this one goes to the joiner, not to them.
+                let cooperator = Cooperator::required();
+                Task::running(cooperator).node.kill(cooperator, Cause::Parent);
+            }
+            // Nobody on this thread joins the task, so what it returns is dropped when it has ended, and its children with it.
+            Outcome { report, result: Some(result.map_err(JoinError::Panicked)) }
         };
         if let Err(body) = task::spawn_under(root, description, options, body) {
-            cooperator.leave_job(Box::new(body));
+            cooperator.leave_job(Box::new(|| drop(body)));
             Reporter(ours).end(Err(JoinError::NeverRan));
         }
     };
     match remote.inbox.push(Box::new(job)) {
-        Ok(()) => Ok(RemoteJoinHandle { shared }),
+        Ok(()) => Ok(handle),
         Err(_) => {
             let arguments = arguments.lock().unwrap_or_else(PoisonError::into_inner).take();
             Err(arguments.expect("the job that takes them was given back"))
@@ -132,10 +155,30 @@ unsafe impl<R: Send> Send for Shared<R> {}
 unsafe impl<R: Send> Sync for Shared<R> {}
 
 /// Tells the other thread how the task ended; by being dropped unused, that it never ran.
-struct Reporter<R>(Arc<Shared<R>>);
+pub(super) struct Reporter<R>(Arc<Shared<R>>);
+
+/// A result that is reported when it is dropped.
+struct Outcome<R> {
+    report: Reporter<R>,
+    result: Option<Result<R, JoinError>>,
+}
+
+impl<R> Drop for Outcome<R> {
+    fn drop(&mut self) {
+        if let Some(result) = self.result.take() {
+            self.report.set(result);
+        }
+    }
+}
+
+/// What reports an end, and what waits for it.
+pub(super) fn reported<R>() -> (Reporter<R>, RemoteJoinHandle<R>) {
+    let shared = Arc::new(Shared { state: Mutex::new(State::Running(None)), ended: Condvar::new() });
+    (Reporter(shared.clone()), RemoteJoinHandle { shared })
+}
 
 impl<R> Reporter<R> {
-    fn end(self, result: Result<R, JoinError>) {
+    pub(super) fn end(self, result: Result<R, JoinError>) {
         self.set(result);
     }
 
@@ -158,7 +201,7 @@ impl<R> Drop for Reporter<R> {
 }
 
 impl<R: Send> RemoteJoinHandle<R> {
-    /// Waits until the task has ended, and gives what it returned. In a task this is a wait point, and kill-checked; on a thread
+    /// Waits until the task has ended, and its children have, and gives what it returned. In a task this is a wait point, and kill-checked; on a thread
     /// without a Cooperator it blocks the thread.
     ///
     /// # Errors

@@ -1,12 +1,41 @@
-//! Why a Cooperator could not start, in words that name the cure.
+//! What a Cooperator starts on, and why it could not start, in words that name the cure.
 
-use crate::ring::{TaskRun, Uring};
+use crate::ring::{self, Epoll, TaskRun, Uring};
+use crate::sys;
+use std::env;
 use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::sync::Once;
 
-/// A Cooperator could not be started: the kernel would not give it a ring, or there was no memory for the root's stack.
+/// By what a Cooperator reaches the kernel.
+///
+/// Unless [`Builder::driver`](crate::Builder::driver) or the environment says otherwise (`COOP_DRIVER=uring` or
+/// `COOP_DRIVER=epoll`), it is io_uring, and epoll where the kernel refuses that: then one line on standard error says what was
+/// refused, and how to allow it.
+///
+/// ```
+/// use coop::{Builder, Driver};
+/// let answer = Builder::new().driver(Driver::Epoll).run(|| coop::unblock(|| 42)).unwrap();
+/// assert_eq!(answer, Ok(42));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Driver {
+    /// io_uring, of Linux 6.1 or newer. Where it is refused the Cooperator does not start.
+    Uring,
+    /// epoll, with calls on files made by threads. Everything works as on io_uring, with more system calls. A call that a thread has
+    /// begun for a task that is killed is interrupted by SIGURG, which does nothing else (unless the program has a handler for
+    /// it, which is left alone); what no signal interrupts, as a transfer from a disk, is waited for.
+    Epoll,
+}
+
+/// What the environment asks for.
+const VARIABLE: &str = "COOP_DRIVER";
+
+/// A Cooperator could not be started: the kernel would not give it what its [`Driver`] needs, there was no memory for the root's stack, or no
+/// thread to run it.
 ///
 /// Its text names the likely cause, as found in the process's surroundings, and the cure. It converts into an
 /// [`io::Error`] of the same kind.
@@ -41,6 +70,19 @@ impl StartError {
         }
     }
 
+    pub(super) fn thread(error: io::Error) -> Self {
+        StartError {
+            error,
+            cause: "the process may have no more threads or file descriptors".into(),
+            cure: "raise RLIMIT_NPROC or the cgroup's pids.max, or RLIMIT_NOFILE; or start fewer Cooperators".into(),
+        }
+    }
+
+    /// Whether the kernel will not have io_uring, as against having no descriptor left for anything.
+    fn is_refusal(&self) -> bool {
+        matches!(self.error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS | libc::EINVAL | libc::ENOMEM))
+    }
+
     fn ring(error: io::Error) -> Self {
         let (cause, cure) = match error.raw_os_error() {
             Some(libc::EPERM) => forbidden(),
@@ -61,7 +103,10 @@ impl StartError {
                 "the process or the system has no file descriptor left".into(),
                 "raise RLIMIT_NOFILE (ulimit -n), or look for a leak in /proc/self/fd".into(),
             ),
-            _ => (format!("unknown, on Linux {}", kernel()), "see io_uring_setup(2) for this error".into()),
+            _ => (
+                format!("unknown, on Linux {}", kernel()),
+                "see io_uring_setup(2) or epoll_create(2) for this error".into(),
+            ),
         };
         StartError { error, cause, cure }
     }
@@ -85,9 +130,48 @@ impl From<StartError> for io::Error {
     }
 }
 
-/// A ring of the running kernel.
-pub(super) fn ring(entries: u32, task_run: TaskRun) -> Result<Uring, StartError> {
-    Uring::new(entries, task_run).map_err(StartError::ring)
+/// The driver that was chosen, or else the best that the running kernel allows.
+pub(super) fn driver(choice: Option<Driver>, entries: u32, task_run: TaskRun) -> Result<ring::Driver, StartError> {
+    let uring = || match Uring::new(entries, task_run) {
+        Ok(ring) => Ok(ring::Driver::Uring(Box::new(ring))),
+        Err(error) => Err(StartError::ring(error)),
+    };
+    let epoll = || match Epoll::new() {
+        Ok(ring) => Ok(ring::Driver::Epoll(Box::new(ring))),
+        Err(error) => Err(StartError::ring(error)),
+    };
+    match choice.map_or_else(from_environment, |driver| Ok(Some(driver)))? {
+        Some(Driver::Uring) => uring(),
+        Some(Driver::Epoll) => epoll(),
+        None => uring().or_else(|error| {
+            if !error.is_refusal() {
+                return Err(error);
+            }
+            let driver = epoll()?;
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                let StartError { error, cause, cure } = &error;
+                sys::say(format_args!(
+                    "coop: io_uring is refused ({error}), epoll is used instead; likely cause: {cause}; to allow it: {cure}"
+                ));
+            });
+            Ok(driver)
+        }),
+    }
+}
+
+fn from_environment() -> Result<Option<Driver>, StartError> {
+    let Some(value) = env::var_os(VARIABLE) else { return Ok(None) };
+    match value.to_str() {
+        Some("") => Ok(None),
+        Some("uring") => Ok(Some(Driver::Uring)),
+        Some("epoll") => Ok(Some(Driver::Epoll)),
+        _ => Err(StartError {
+            error: io::Error::new(io::ErrorKind::InvalidInput, "no such driver"),
+            cause: format!("the environment has {VARIABLE}={}", value.display()),
+            cure: format!("set {VARIABLE} to uring or epoll, or unset it"),
+        }),
+    }
 }
 
 fn forbidden() -> (String, String) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::process::abort;
 use std::ptr;
 
@@ -51,12 +51,30 @@ pub(crate) unsafe fn discard(base: *mut u8, len: usize) {
     unsafe { libc::madvise(base.cast(), len, libc::MADV_DONTNEED) };
 }
 
+/// By how many nanoseconds the calling thread's wake-ups may be late, so that several become one: 50,000 unless somebody has said
+/// otherwise (`prctl`).
+pub(crate) fn timer_slack() -> u64 {
+    // SAFETY: only asks, and touches no memory.
+    u64::try_from(unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) }).unwrap_or(50_000)
+}
+
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub(crate) fn monotonic() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for the result.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// What the kernel knows of an open file without asking anybody outside: of that, what `mask` says.
+pub(crate) fn statx_of_open(fd: RawFd, mask: libc::c_uint) -> io::Result<libc::statx> {
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    // SAFETY: a zeroed statx is valid; the path is static, the result is writable.
+    unsafe {
+        let mut stat: libc::statx = std::mem::zeroed();
+        check(libc::statx(fd, c"".as_ptr(), flags, mask, &mut stat))?;
+        Ok(stat)
+    }
 }
 
 /// A new eventfd: close-on-exec and non-blocking.
@@ -70,6 +88,34 @@ pub(crate) fn eventfd_wake(fd: RawFd) {
     let one = 1u64;
     // SAFETY: eight readable bytes, as an eventfd wants.
     unsafe { libc::write(fd, (&raw const one).cast(), 8) };
+}
+
+/// A descriptor that is readable from when it was rung until it is silenced: an eventfd.
+pub(crate) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Self> {
+        eventfd().map(Bell)
+    }
+
+    pub(crate) fn ring(&self) {
+        eventfd_wake(self.0.as_raw_fd());
+    }
+
+    pub(crate) fn silence(&self) {
+        let mut count = 0u64;
+        // SAFETY: eight writable bytes, as an eventfd wants; it is non-blocking.
+        unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) };
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// What the inbox is built with. By this name, so that a model checker can put its own in their place.
+pub(crate) mod shared {
+    pub(crate) use std::sync::{Arc, Mutex, PoisonError, Weak};
 }
 
 /// Says something on standard error. If nobody reads that any more, then not: `eprintln!` would panic, in places that must not be

@@ -207,16 +207,22 @@ where
 /// Spawns a child of a task on whose thread's loop this is called. Gives the closure back when there is no stack to be had: its
 /// drop is the user's code, for which the loop is no place.
 #[track_caller]
-pub(crate) fn spawn_under<F>(parent: &Task, description: &'static Description, options: Options, f: F) -> Result<(), F>
+pub(crate) fn spawn_under<F, R>(
+    parent: &Task,
+    description: &'static Description,
+    options: Options,
+    f: F,
+) -> Result<(), F>
 where
-    F: FnOnce() + 'static,
+    F: FnOnce() -> R + 'static,
+    R: 'static,
 {
     let cooperator = Cooperator::required();
-    if try_stack(cooperator, description, options, Layout::new::<Package<F, ()>>()).is_err() {
+    if try_stack(cooperator, description, options, Layout::new::<Package<F, R>>()).is_err() {
         return Err(f);
     }
     // SAFETY: as in `spawn_described`.
-    drop(JoinHandle::<()>::new(unsafe { start(cooperator, &parent.node, description, options, f) }));
+    drop(JoinHandle::<R>::new(unsafe { start(cooperator, &parent.node, description, options, f) }));
     Ok(())
 }
 

@@ -1,21 +1,33 @@
-//! Sleeping, and the operation of a moment in time.
+//! Moments of the Cooperator's clock: sleeping, intervals, [`Instant`].
+//!
+//! What waits here goes by the Cooperator's clock, which in a [`#[coop::test]`](macro@crate::test) is virtual: [`Instant`] is a
+//! moment of that clock, and `std::time::Instant` is not.
+
+mod instant;
+mod interval;
+mod moment;
+
+pub use instant::Instant;
+pub use interval::{Interval, MissedTick, interval, interval_at};
+
+pub(crate) use interval::Tick;
+pub(crate) use moment::{After, At};
 
 use crate::cooperator::Cooperator;
-use crate::coordinator::{Coordinated, Coordinator, Wait};
+use crate::coordinator::{Coordinated, Wait};
 use crate::error::Killed;
 use crate::fiber::{Detail, Reason};
-use crate::handle::{Arm, Flight, Operation, Readiness, Sealed};
 use crate::task;
 use crate::timers;
-use std::cell::Cell;
-use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::time::Duration;
 
 /// A started [`op::after`](crate::op::after).
 pub type Handle<'scope> = crate::handle::Handle<'scope, After>;
 
-/// Waits for `duration`, in steps of a nanosecond as far as the kernel's timers go.
+/// Waits for `duration`. It ends no earlier, and later by no more than it takes to wake: the kernel, and the Cooperator among its
+/// own timers, make one wake-up of those that lie within the thread's timer slack, 50 µs unless `prctl` has said otherwise. The
+/// order of deadlines is kept to the nanosecond.
 ///
 /// A wait point; kill-checked. A duration of zero still gives way.
 ///
@@ -41,7 +53,43 @@ pub fn sleep(duration: Duration) -> Result<(), Killed> {
         cooperator.scheduler.give_way();
         return Ok(());
     }
-    let deadline = deadline(cooperator, duration);
+    sleep_to(cooperator, deadline(cooperator, duration))
+}
+
+/// Waits until `moment`.
+///
+/// A wait point; kill-checked. For a moment that has passed it still gives way.
+///
+/// ```
+/// use coop::time::{self, Instant};
+/// use std::time::Duration;
+/// coop::run(|| -> Result<(), coop::Killed> {
+///     let start = Instant::now();
+///     for round in 1..=3 {
+///         time::sleep_until(start + round * Duration::from_millis(2))?;      // does not drift
+///     }
+///     assert!(start.elapsed() >= Duration::from_millis(6));
+///     Ok(())
+/// }).unwrap();
+/// ```
+///
+/// # Errors
+/// `Killed`.
+///
+/// # Panics
+/// On a thread without a Cooperator.
+#[track_caller]
+pub fn sleep_until(moment: Instant) -> Result<(), Killed> {
+    let cooperator = task::begin()?;
+    if moment.nanos() <= cooperator.clock.now() {
+        cooperator.scheduler.give_way();
+        return Ok(());
+    }
+    sleep_to(cooperator, moment.nanos())
+}
+
+#[track_caller]
+fn sleep_to(cooperator: &Cooperator, deadline: u64) -> Result<(), Killed> {
     let timer = timers::Sleep::new();
     let entry = Coordinated::new();
     let wait = Wait::new(&cooperator.scheduler);
@@ -54,141 +102,10 @@ pub fn sleep(duration: Duration) -> Result<(), Killed> {
 }
 
 fn deadline(cooperator: &Cooperator, duration: Duration) -> u64 {
-    cooperator.clock.now().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    cooperator.clock.now().saturating_add(nanos(duration))
 }
 
-/// `op::after`.
-///
-/// Proof of its being an arm: a timer that is stopped has done nothing.
-#[doc(hidden)]
-pub struct After {
-    duration: Duration,
-    /// Counted from when the wait begins.
-    deadline: Cell<Option<u64>>,
-    timer: timers::Sleep,
-    entry: Coordinated,
-    _pinned: PhantomPinned,
-}
-
-impl After {
-    pub(crate) fn new(duration: Duration) -> Self {
-        After {
-            duration,
-            deadline: Cell::new(None),
-            timer: timers::Sleep::new(),
-            entry: Coordinated::new(),
-            _pinned: PhantomPinned,
-        }
-    }
-
-    fn deadline(&self, cooperator: &Cooperator) -> u64 {
-        self.deadline.get().unwrap_or_else(|| {
-            let deadline = deadline(cooperator, self.duration);
-            self.deadline.set(Some(deadline));
-            deadline
-        })
-    }
-}
-
-impl Sealed for After {}
-
-// SAFETY: `enlist` starts the timer, which `disengage` stops, and links `entry`, which the wait unlinks.
-#[diagnostic::do_not_recommend]
-unsafe impl Arm for After {
-    type Output = ();
-    type Itself = Self;
-
-    fn itself(self) -> Self {
-        self
-    }
-
-    fn readiness(&self) -> Readiness {
-        // Not before the first wait, but for no time at all; later the timer itself tells.
-        if self.duration.is_zero() || !self.timer.over().is_held() { Readiness::Maybe } else { Readiness::No }
-    }
-
-    fn attempt(&mut self, _: &Cooperator) -> Option<()> {
-        Some(())
-    }
-
-    unsafe fn enlist(&self, cooperator: &Cooperator, wait: &Wait, index: usize) {
-        // SAFETY: the caller keeps the arm in place until it is disengaged.
-        unsafe {
-            if !self.timer.is_running() {
-                self.timer.start(&cooperator.timers, self.deadline(cooperator));
-            }
-            wait.enlist(self.timer.over(), &self.entry, index);
-        }
-    }
-
-    fn won(&mut self, _: &Cooperator) -> Option<()> {
-        Some(())
-    }
-
-    fn disengage(&self, _: &Cooperator) {
-        self.timer.stop();
-    }
-
-    fn settle(&self, _: &Cooperator, _: &'static Location<'static>) {}
-}
-
-impl Operation for After {
-    type Output = ();
-    type Waited = Result<(), Killed>;
-    type Started = ();
-    type Joined = Result<(), Killed>;
-    type Flight = After;
-
-    #[track_caller]
-    fn wait(self) -> Result<(), Killed> {
-        sleep(self.duration)
-    }
-
-    fn into_flight(self) -> After {
-        self
-    }
-
-    fn joined(result: Result<(), Killed>) -> Result<(), Killed> {
-        result
-    }
-}
-
-// SAFETY: the timer's address is handed out to the wheel while it runs; it stops when it fires or is aborted.
-unsafe impl Flight for After {
-    type Output = ();
-
-    unsafe fn launch(&self, cooperator: &Cooperator) {
-        // SAFETY: the caller's promise.
-        unsafe { self.timer.start(&cooperator.timers, self.deadline(cooperator)) };
-    }
-
-    fn news(&self) -> &Coordinator {
-        self.timer.over()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.deadline.get().is_some() && !self.timer.is_running()
-    }
-
-    fn land(&mut self, _: &Cooperator) -> Option<()> {
-        // Once: after `abort` there is nothing to give, nor a second time.
-        (self.is_ready()).then(|| self.deadline.set(None))
-    }
-
-    fn abort(&self, _: &Cooperator) {
-        if self.timer.is_running() {
-            self.timer.stop();
-            self.deadline.set(None);
-        }
-    }
-
-    fn settle(&self, _: &Cooperator, _: &'static Location<'static>) {}
-
-    fn is_over(&self) -> bool {
-        !self.timer.is_running()
-    }
-
-    fn reason(&self) -> Reason {
-        Reason::on("sleep", Detail::Time(self.deadline.get().unwrap_or(0)))
-    }
+/// In nanoseconds; more than five centuries are as good as for ever.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

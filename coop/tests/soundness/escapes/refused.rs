@@ -342,7 +342,9 @@ struct Forged;
 
 struct Sealed;
 
-impl coop::net::Stream for Forged {} //~ E0277 E0046
+impl coop::net::Connected for Forged {} //~ E0277 E0046
+
+impl coop::net::Stream for Sealed {} //~ E0277
 
 impl coop::net::Sealed for Sealed {} //~ E0603
 

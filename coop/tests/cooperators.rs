@@ -1,0 +1,192 @@
+//! Several Cooperators in a process: started together or one by one, reached by name, and shut down together.
+
+use coop::{Builder, Cause, JoinError, cooperators};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn a_program_of_four_finds_each_of_them_everywhere() {
+    let seen = Builder::new().cooperators(4).run(|| {
+        let look = || {
+            let all = cooperators();
+            let names: Vec<_> = all.iter().map(|remote| remote.name().to_owned()).collect();
+            (all.index(), all.current().name().to_owned(), names.join(" "), thread::current().id())
+        };
+        let all = cooperators();
+        assert_eq!((all.len(), all.index()), (4, 0));
+        let mut tasks: Vec<_> = all.iter().map(|remote| remote.submit(look).map_err(drop).unwrap()).collect();
+        tasks.iter_mut().map(|task| task.join().unwrap()).collect::<Vec<_>>()
+    });
+    let seen = seen.unwrap();
+    let names = "cooperator-0 cooperator-1 cooperator-2 cooperator-3";
+    for (index, (place, name, all, _)) in seen.iter().enumerate() {
+        assert_eq!((*place, name.as_str(), all.as_str()), (index, format!("cooperator-{index}").as_str(), names));
+    }
+    let threads: std::collections::HashSet<_> = seen.iter().map(|(.., thread)| *thread).collect();
+    assert_eq!(threads.len(), 4, "each on its own thread");
+}
+
+#[test]
+fn alone_it_is_a_group_of_one() {
+    let all = coop::run(|| cooperators());
+    assert_eq!((all.len(), all.index()), (1, 0));
+    assert!(all.get(1).is_none());
+    // It has finished: what is submitted comes back.
+    assert!(all.current().submit(|| ()).is_err());
+}
+
+#[test]
+fn when_the_root_returns_the_tasks_of_all_are_killed_and_awaited() {
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    let (started, ended) = (Arc::new(AtomicUsize::new(0)), ends.clone());
+    let value = Builder::new().cooperators(3).run(|| {
+        for remote in &cooperators() {
+            let (started, ended) = (started.clone(), ended.clone());
+            let task = move || {
+                started.fetch_add(1, SeqCst);
+                let killed = coop::sleep(Duration::MAX).unwrap_err();
+                // Cleanup that takes its time is waited for.
+                let tidied = coop::shield(Duration::from_secs(5), || coop::sleep(Duration::from_millis(20)).is_ok());
+                ended.lock().unwrap().push((cooperators().index(), killed.cause() == Cause::Shutdown, tidied));
+            };
+            remote.submit(task).map_err(drop).unwrap();
+        }
+        while started.load(SeqCst) < 3 {
+            coop::sleep(Duration::from_millis(1)).unwrap();
+        }
+        "the root's value"
+    });
+    assert_eq!(value.unwrap(), "the root's value");
+    let mut ends = ends.lock().unwrap().clone();
+    ends.sort();
+    assert_eq!(ends, [(0, true, true), (1, true, true), (2, true, true)]);
+}
+
+#[test]
+fn a_root_that_panics_takes_the_others_with_it() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let count = ended.clone();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Builder::new().cooperators(2).run(|| {
+            let mut begun = cooperators()
+                .get(1)
+                .unwrap()
+                .submit(move || {
+                    // This task is its parent, and ends when it has.
+                    coop::spawn(move || {
+                        let _ = coop::sleep(Duration::MAX);
+                        count.fetch_add(1, SeqCst);
+                    });
+                })
+                .map_err(drop)
+                .unwrap();
+            let (waited, _) = coop::deadline(Duration::from_millis(50), || begun.join());
+            assert!(matches!(waited, Err(JoinError::Interrupted(_))), "it waits for its child");
+            panic!("the root fails");
+        })
+    }));
+    assert_eq!(*result.unwrap_err().downcast::<&str>().unwrap(), "the root fails");
+    assert_eq!(ended.load(SeqCst), 1, "awaited before the panic went on");
+}
+
+#[test]
+fn one_that_was_started_by_hand_runs_what_is_submitted_until_its_shutdown() {
+    let mut storage = Builder::new().name("storage").start().unwrap();
+    assert_eq!(storage.remote().name(), "storage");
+    let mut task = storage
+        .remote()
+        .submit(|| {
+            let mut child = coop::spawn(|| coop::sleep(Duration::from_millis(1)).is_ok());
+            (thread::current().name().map(str::to_owned), child.join().unwrap())
+        })
+        .map_err(drop)
+        .unwrap();
+    assert_eq!(task.join().unwrap(), (Some("storage".to_owned()), true));
+
+    let mut sleeper = storage.remote().submit(|| coop::sleep(Duration::MAX)).map_err(drop).unwrap();
+    storage.shutdown();
+    assert!(matches!(sleeper.join().unwrap(), Err(killed) if killed.cause() == Cause::Shutdown));
+    storage.join().unwrap();
+    assert!(matches!(storage.join(), Err(JoinError::AlreadyJoined)));
+    assert!(storage.remote().submit(|| ()).is_err(), "it has finished");
+}
+
+#[coop::test(real_time)]
+fn a_task_that_waits_for_one_to_end_can_be_killed() {
+    let mut other = Builder::new().start().unwrap();
+    let (waited, expired) = coop::deadline(Duration::from_millis(5), || other.join());
+    assert!(matches!(waited, Err(JoinError::Interrupted(_))) && expired.is_expired());
+    other.shutdown();
+    other.join().unwrap();
+}
+
+#[test]
+fn a_reference_that_is_dropped_shuts_its_cooperator_down() {
+    let other = Builder::new().start().unwrap();
+    let remote = other.remote().clone();
+    let mut task = remote.submit(|| coop::sleep(Duration::MAX)).map_err(drop).unwrap();
+    drop(other);
+    assert!(task.join().unwrap().is_err());
+    // Until it has ended it takes tasks, which are born killed.
+    while let Ok(mut task) = remote.submit(|| ()) {
+        assert!(matches!(task.join(), Ok(()) | Err(JoinError::NeverRan)));
+    }
+}
+
+#[test]
+fn a_hundred_are_started_and_ended() {
+    let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    for _ in 0..25 {
+        let sum = Builder::new().ring_entries(64).cooperators(4).run(|| {
+            let mut tasks: Vec<_> = cooperators()
+                .iter()
+                .map(|remote| remote.submit(|| cooperators().index()).map_err(drop).unwrap())
+                .collect();
+            tasks.iter_mut().map(|task| task.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(sum.unwrap(), 6);
+    }
+    // Other tests run beside this one: an upper bound.
+    let after = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    assert!(after < before + 60, "{before} descriptors before, {after} after");
+}
+
+/// Work goes around a ring of Cooperators, through submits and through passages.
+#[test]
+fn work_travels_from_one_to_the_next() {
+    const CORES: usize = 3;
+    let trip = Builder::new().cooperators(CORES).run(|| {
+        fn hop(left: usize, mut trip: Vec<usize>) -> Vec<usize> {
+            trip.push(cooperators().index());
+            if left == 0 {
+                return trip;
+            }
+            let all = cooperators();
+            let next = all.get((all.index() + 1) % all.len()).unwrap();
+            next.submit(move || hop(left - 1, trip)).map_err(drop).unwrap().join().unwrap()
+        }
+        hop(10, Vec::new())
+    });
+    assert_eq!(trip.unwrap(), [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1]);
+}
+
+mod main_attribute {
+    #[coop::main(cooperators = 2)]
+    fn two() -> usize {
+        coop::cooperators().len()
+    }
+
+    #[coop::main(cooperators = "per-core")]
+    fn per_core() -> usize {
+        coop::cooperators().len()
+    }
+
+    #[test]
+    fn starts_as_many_as_it_says() {
+        assert_eq!(two(), 2);
+        assert_eq!(per_core(), coop::per_core());
+    }
+}

@@ -1,0 +1,137 @@
+//! Unix streams and packets: addresses, credentials, packets.
+
+use crate::common::{is_killed, kind, times_out};
+use coop::net::{UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
+use coop::{Killed, Operation, op};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// A path that is removed in the end.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str) -> Self {
+        Temporary(std::env::temp_dir().join(format!("coop-unix-{name}-{}", std::process::id())))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_stream_talks_with_a_socket_of_stds() {
+    coop::run(|| -> io::Result<()> {
+        let path = Temporary::new("stream");
+        let listener = UnixListener::bind(&path.0)?;
+        assert_eq!(listener.local_path()?.as_deref(), Some(&*path.0));
+        assert_eq!(kind(UnixListener::bind(&path.0)), io::ErrorKind::AddrInUse);
+        let to = path.0.clone();
+        let peer = std::thread::spawn(move || -> io::Result<String> {
+            let mut stream = std::os::unix::net::UnixStream::connect(to)?;
+            stream.write_all(b"hello")?;
+            stream.shutdown(Shutdown::Write)?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        });
+        let conn = listener.incoming().next().expect("nobody kills it")?;
+        let cred = conn.peer_cred()?;
+        // SAFETY: asks who this process belongs to.
+        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+        assert_eq!((cred.pid(), cred.uid(), cred.gid()), (Some(std::process::id() as i32), uid, gid));
+        assert_eq!((conn.local_path()?.as_deref(), conn.peer_path()?), (Some(&*path.0), None));
+        let (mut a, mut b) = ([0; 2], [0; 9]);
+        assert_eq!(conn.recv_vectored(&mut [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)])?, 5);
+        assert_eq!(conn.recv(&mut a)?, 0, "half closed");
+        assert_eq!(conn.send_vectored(&[IoSlice::new(&a), IoSlice::new(&b[..3])])?, 5);
+        conn.set_send_buffer_size(10_000)?;
+        assert_eq!(conn.send_buffer_size()?, 20_000);
+        assert!(conn.take_error()?.is_none());
+        drop(conn);
+        assert_eq!(peer.join().unwrap()?, "hello");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[coop::test]
+fn addresses_are_paths_abstract_or_none() -> io::Result<()> {
+    assert_eq!(kind(UnixListener::bind("")), io::ErrorKind::InvalidInput);
+    assert_eq!(kind(UnixListener::bind("x".repeat(108))), io::ErrorKind::InvalidInput);
+    assert_eq!(kind(UnixListener::bind("a\0b")), io::ErrorKind::InvalidInput);
+    assert_eq!(kind(UnixSeqpacketListener::bind("")), io::ErrorKind::InvalidInput);
+    assert_eq!(kind(UnixStream::connect("no/such/file")), io::ErrorKind::NotFound);
+    let name = format!("\0coop-abstract-{}", std::process::id());
+    let listener = UnixListener::bind(&name)?;
+    assert_eq!(listener.local_path()?.as_deref(), Some(Path::new(&name)));
+    let client = UnixStream::connect(&name)?;
+    assert_eq!((client.peer_path()?.as_deref(), client.local_path()?), (Some(Path::new(&name)), None));
+    assert_eq!(kind(UnixSeqpacket::connect(&name)), io::ErrorKind::ConnectionRefused, "of another kind");
+    drop(listener);
+    assert_eq!(kind(UnixStream::connect(&name)), io::ErrorKind::ConnectionRefused, "gone with its listener");
+    Ok(())
+}
+
+#[coop::test]
+fn packets_keep_their_bounds() -> io::Result<()> {
+    let name = format!("\0coop-packets-{}", std::process::id());
+    let listener = UnixSeqpacketListener::bind(&name)?;
+    assert_eq!(listener.local_path()?.as_deref(), Some(Path::new(&name)));
+    let client = UnixSeqpacket::connect(&name)?;
+    let (server, _unnamed) = listener.accept()?;
+    client.send(b"first")?;
+    client.send_vectored(&[IoSlice::new(b"sec"), IoSlice::new(b"ond")])?;
+    client.send(b"too long for the buffer")?;
+    client.send(b"")?;
+    client.send(b"last")?;
+    let mut buf = [0; 6];
+    assert_eq!(server.peek(&mut buf)?, 5);
+    assert_eq!((server.recv(&mut buf)?, &buf[..5]), (5, &b"first"[..]));
+    let (mut a, mut b) = ([0; 4], [0; 4]);
+    assert_eq!(op::recv_vectored(&server, &mut [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)]).wait()?, 6);
+    assert_eq!((server.recv(&mut buf)?, &buf), (6, b"too lo"), "the rest is discarded");
+    assert_eq!(server.recv(&mut buf)?, 0, "an empty packet");
+    assert_eq!(coop::select! { n = op::recv(&server, &mut buf) => n? }?, 4);
+    client.shutdown(Shutdown::Write)?;
+    assert_eq!(server.recv(&mut buf)?, 0, "the end");
+    drop(server);
+    assert_eq!(kind(client.send(b"x")), io::ErrorKind::BrokenPipe);
+    assert_eq!(client.peer_path()?.as_deref(), Some(Path::new(&name)));
+
+    let raw: OwnedFd = UnixSeqpacket::pair()?.0.into();
+    assert_eq!(kind(UnixSeqpacket::from(raw).send(b"x")), io::ErrorKind::BrokenPipe, "taken over from a descriptor");
+    Ok(())
+}
+
+#[coop::test]
+fn packets_can_be_killed_and_have_deadlines() -> io::Result<()> {
+    let (a, _b) = UnixSeqpacket::pair()?;
+    let name = format!("\0coop-killed-{}", std::process::id());
+    let listener = UnixSeqpacketListener::bind(&name)?;
+    is_killed(|| a.recv(&mut [0; 8]));
+    is_killed(|| a.peek(&mut [0; 8]));
+    is_killed(|| a.recv_vectored(&mut [IoSliceMut::new(&mut [0; 8])]));
+    is_killed(|| listener.accept());
+    times_out(|| a.recv(&mut [0; 8]));
+    times_out(|| listener.accept());
+    times_out(
+        || loop {
+            a.send(&[0; 1000])?;
+        } as io::Result<()>,
+    );
+    is_killed(|| a.send(&[0; 1000]));
+    is_killed(|| a.send_vectored(&[IoSlice::new(&[0; 1000])]));
+    coop::wait_all(|s| {
+        let mut server =
+            s.spawn(|| listener.incoming().map(|conn| conn.is_err_and(|e| Killed::is(&e))).collect::<Vec<_>>());
+        coop::yield_now().unwrap();
+        server.kill();
+        assert_eq!(server.join().unwrap(), [true], "the error that says so, and no more");
+    });
+    Ok(())
+}

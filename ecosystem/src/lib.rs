@@ -1,0 +1,1 @@
+//! Other people's crates, unchanged, over coop: each file of `tests` is one of them, and `ECOSYSTEM.md` the list.

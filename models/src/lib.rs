@@ -1,0 +1,1 @@
+//! What two threads share, held against every order in which they can touch it: see `tests/`.
