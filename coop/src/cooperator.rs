@@ -250,7 +250,8 @@ impl Cooperator {
     /// Whether anything outside can still make a task runnable: an operation in flight, a signal, another thread.
     pub(crate) fn can_be_woken(&self) -> bool {
         let bells = usize::from(self.bell.is_watched.get());
-        let remotes = self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1);
+        // The last Remote may have gone just now, and have left a job: so the one is asked before the other.
+        let remotes = self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1 || inbox.has_last_jobs());
         remotes || self.in_flight() > bells || self.wakers.get() != 0
     }
 

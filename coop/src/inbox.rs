@@ -7,6 +7,7 @@ use crate::sys::Bell;
 use crate::sys::shared::{Arc, Mutex, PoisonError, Weak};
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::{Ordering, fence};
 
 /// Work for the Cooperator's thread. It runs on the loop's stack: it may spawn, but must not wait or run user code.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
@@ -61,6 +62,13 @@ impl Inbox {
     /// Takes all jobs, in the order they came.
     pub(crate) fn take(&self) -> Vec<Job> {
         std::mem::take(&mut self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).jobs)
+    }
+
+    /// Whether jobs are there, all those included that were left by who has since let go of the inbox.
+    pub(crate) fn has_last_jobs(&self) -> bool {
+        // Whoever lets go releases; the count that told of it was read without acquiring.
+        fence(Ordering::Acquire);
+        !self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).jobs.is_empty()
     }
 
     /// Takes no more jobs. Returns those that nobody will run.

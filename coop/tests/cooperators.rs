@@ -190,3 +190,84 @@ mod main_attribute {
         assert_eq!(per_core(), coop::per_core());
     }
 }
+
+/// A panic of a submitted task counts as one, not as a kill; and one of which nobody will hear is an orphan.
+#[test]
+fn the_panic_of_a_submitted_task_is_counted() {
+    #[coop::task]
+    fn panics(gate: std::sync::mpsc::Receiver<()>) {
+        let _ = gate.recv();
+        panic!("on purpose");
+    }
+    let (open, gate) = std::sync::mpsc::channel();
+    drop(open);
+    coop::run(|| {
+        let mut task = panics::submit(&coop::remote().unwrap(), gate).map_err(drop).unwrap();
+        assert!(matches!(task.join(), Err(JoinError::Panicked(_))));
+    });
+    let counted = || {
+        let all = coop::descriptions();
+        all.iter().find(|kind| kind.name == "panics").map(|kind| (kind.spawned, kind.panicked, kind.killed, kind.live))
+    };
+    assert_eq!(counted(), Some((1, 1, 0, 0)));
+
+    let (open, gate) = std::sync::mpsc::channel();
+    let killed = Builder::new().on_orphan_panic(coop::OrphanPanic::KillParent).run(|| {
+        drop(panics::submit(&coop::remote().unwrap(), gate).map_err(drop).unwrap());
+        drop(open);
+        coop::sleep(Duration::from_secs(20)).unwrap_err().cause()
+    });
+    assert_eq!(killed.unwrap(), Cause::Parent);
+    assert_eq!(counted(), Some((2, 2, 0, 0)));
+}
+
+/// The last Remote leaves a job and goes, in any moment of the loop's pass: the Cooperator is not deadlocked.
+#[test]
+fn the_last_word_of_the_last_remote_is_heard() {
+    use coop::sync::Event;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::time::Instant;
+    thread_local!(static SAID: RefCell<Rc<Event>> = RefCell::default());
+    let slot: Mutex<Option<coop::Remote>> = Mutex::default();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut pause = 0;
+            while !is_over.load(SeqCst) {
+                let Some(remote) = slot.lock().unwrap().take() else { continue };
+                pause = (pause + 37) % 400;
+                (0..pause).for_each(|_| std::hint::spin_loop());
+                drop(remote.submit(|| SAID.with_borrow(|said| said.set())).map_err(drop).unwrap());
+            }
+        });
+        let begin = Instant::now();
+        let mut result = Ok(());
+        while result.is_ok() && begin.elapsed() < Duration::from_secs(2) {
+            result = coop::run(|| {
+                (0..100).try_for_each(|_| {
+                    let said = Rc::new(Event::new());
+                    SAID.set(said.clone());
+                    *slot.lock().unwrap() = Some(coop::remote().unwrap());
+                    said.wait()
+                })
+            });
+        }
+        is_over.store(true, SeqCst);
+        assert_eq!(result, Ok(()));
+    });
+}
+
+/// A Cooperator that only waits for its shutdown has no deadline to which a virtual clock could go.
+#[test]
+fn time_does_not_run_away_from_a_thread_without_work() {
+    let thread = Builder::new().virtual_time().start().unwrap();
+    thread::sleep(Duration::from_millis(50));
+    let hour = Duration::from_secs(3600);
+    let sleep = move || {
+        let begin = coop::time::Instant::now();
+        coop::sleep(hour).map(|()| begin.elapsed())
+    };
+    let mut task = thread.remote().submit(sleep).map_err(drop).unwrap();
+    assert_eq!(task.join().unwrap(), Ok(hour));
+}

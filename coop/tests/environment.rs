@@ -710,3 +710,26 @@ fn a_process_that_forks_before_it_starts_a_cooperator_may_start_one_in_the_child
     })
     .succeeded();
 }
+
+/// What a child of a fork lets go of was waited for by tasks of the parent: there is nobody to wake.
+#[test]
+fn a_forked_child_may_drop_what_tasks_of_the_parent_wait_for() {
+    child!(|| {
+        coop::run(|| {
+            let mutex = coop::sync::Mutex::new(());
+            let mut guard = Some(mutex.lock().unwrap());
+            coop::wait_all(|s| {
+                let mut waits = s.spawn(|| mutex.lock().map(drop));
+                coop::yield_now().unwrap();
+                let status = fork(|| {
+                    drop(guard.take());
+                    7
+                });
+                assert_eq!(exit_code(status), Some(7));
+                drop(guard.take());
+                assert!(waits.join().unwrap().is_ok());
+            });
+        });
+    })
+    .succeeded();
+}

@@ -225,7 +225,7 @@ fn an_arm_that_does_not_win_has_taken_nothing() {
                         }
                     }
                 });
-                if next.get() % 3 == 0 {
+                if next.get().is_multiple_of(3) {
                     let _ = coop::sleep(Duration::from_micros(20));
                     task.kill();
                 }
@@ -327,4 +327,29 @@ fn a_cooperator_that_ends_leaves_the_queue() {
     });
     tx.send(7).unwrap();
     assert_eq!(rx.recv(), Ok(7), "those who were killed are promised nothing");
+}
+
+/// Of many who wait some give up, from everywhere in the queue: the others keep their order.
+#[coop::test]
+fn those_who_give_up_leave_from_the_middle() {
+    const MANY: usize = 2_000;
+    let (tx, rx) = chan::passage(1);
+    let received = RefCell::new(Vec::new());
+    let receive = &|place| rx.recv().map(|_| received.borrow_mut().push(place));
+    coop::wait_all(|s| {
+        let small = coop::TaskBuilder::new().stack(32 * 1024);
+        let waiting: Vec<_> = (0..MANY).map(|place| small.spawn_in(s, move || receive(place))).collect();
+        coop::sleep(Duration::from_millis(1)).unwrap();
+        // 7 and the number of tasks have no divisor in common, so each place comes once.
+        let leaving = (0..MANY / 2).map(|n| n * 7 % MANY);
+        let mut staying = BTreeSet::from_iter(0..MANY);
+        for place in leaving {
+            waiting[place].kill();
+            staying.remove(&place);
+        }
+        coop::sleep(Duration::from_millis(1)).unwrap();
+        (0..staying.len()).for_each(|n| tx.send(n).unwrap());
+        coop::sleep(Duration::from_millis(1)).unwrap();
+        assert_eq!(received.take(), Vec::from_iter(staying));
+    });
 }

@@ -489,3 +489,14 @@ fn in_a_forked_child_a_call_fails_and_a_new_cooperator_has_threads_of_its_own() 
 fn without_a_cooperator_it_panics_and_names_the_fix() {
     let _ = unblock(|| ());
 }
+
+/// A panic that has gone on in a `select!` will not come again: the Handle is spent, and disables its arm.
+#[coop::test]
+fn a_panic_spends_the_handle() {
+    coop::wait_all(|s| {
+        let mut call = s.start(op::unblock(|| -> u8 { panic!("on purpose") }));
+        let select = || coop::select! { _ = &mut call => (), };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(select)).is_err());
+        assert!(call.is_spent());
+    });
+}

@@ -5,8 +5,8 @@
 //!                                        └──► …, the member's own among them
 //! ```
 //!
-//! What a room says, notices included, reaches its members through its channel only: so all see it in the same order. What
-//! concerns one client alone, an answer to its command, goes behind what its room has said before.
+//! What a room says, notices included, reaches its members through its channel only: so all see it in the same order.
+//! What concerns one client alone, an answer to its command, goes behind what its room has said before.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},

@@ -6,10 +6,11 @@
 //! websocat ws://127.0.0.1:7091
 //! ```
 //!
-//! A client is one task. It waits for its client's bytes and for its room's messages at once; an arm of `select!` that does not
-//! win has taken nothing, so neither is ever lost to the other. A room is a broadcast channel: all members get the same messages
-//! in the same order, their own too. Sending into it never waits: a member that reads more slowly than the others talk lags by
-//! a bounded number of messages, and is told how many it has missed; one that reads nothing at all is dropped.
+//! A client is one task. It waits for its client's bytes and for its room's messages at once; an arm of `select!` that
+//! does not win has taken nothing, so neither is ever lost to the other. A room is a broadcast channel: all members get
+//! the same messages in the same order, their own too. Sending into it never waits: a member that reads more slowly
+//! than the others talk lags by a bounded number of messages, and is told how many it has missed; one that reads
+//! nothing at all is dropped.
 //!
 //! | file | what it holds | waits |
 //! |---|---|---|

@@ -38,7 +38,8 @@ pub fn websocket(conn: TcpStream, hub: &Hub, options: &Options) {
 }
 
 fn serve(wire: impl Wire, hub: &Hub, options: &Options) {
-    // What is said is awaited: never hold it back to send it together with the next. And clients may be silent for days.
+    // What is said is awaited: never hold it back to send it together with the next. And clients may be silent for
+    // days.
     let _ = wire.conn().set_nodelay(true).and_then(|()| wire.conn().set_keepalive(true));
     let mut session = Session { wire, options, out: Vec::new() };
     if hub.live() >= options.clients {

@@ -42,8 +42,8 @@ pub trait Wire {
     /// The socket, to be waited for. What is received from it goes to [`feed`](Self::feed).
     fn conn(&self) -> &TcpStream;
 
-    /// Takes what was received; appends the lines that are complete now. A wait point where the protocol has an answer to it;
-    /// kill-checked then.
+    /// Takes what was received; appends the lines that are complete now. A wait point where the protocol has an answer
+    /// to it; kill-checked then.
     ///
     /// # Errors
     /// What is the end of the connection.
@@ -140,8 +140,8 @@ impl Wire for Lines {
 /// Lines as text messages of a WebSocket.
 pub struct Socket(WebSocket<Fed>);
 
-/// A connection the way tungstenite is to see it: one that does not wait when there is nothing to read. So its reading stops
-/// in the middle of a message without losing the half of it, and the task can wait for something else beside.
+/// A connection the way tungstenite is to see it: one that does not wait when there is nothing to read. So its reading
+/// stops in the middle of a message without losing the half of it, and the task can wait for something else beside.
 struct Fed {
     conn: TcpStream,
     /// What was received by somebody else, from `taken` on.

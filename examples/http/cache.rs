@@ -2,15 +2,17 @@
 //!
 //! Bounded in bytes. Who comes late goes late, but what was used since it was last looked at gets another turn ("second
 //! chance"). An entry is kept by the target as the client has written it, so that a hit decodes nothing. For the time
-//! `--fresh` it is used without a look at the disk; then the file is opened by its name again and compared with the version
-//! that was read.
+//! `--fresh` it is used without a look at the disk; then the file is opened by its name again and compared with the
+//! version that was read.
 
 use std::{
     cell::{Cell, OnceCell},
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     rc::Rc,
     time::Instant,
 };
+
+use hashbrown::HashMap;
 
 use crate::{facts::Facts, head};
 

@@ -1,6 +1,7 @@
 //! One client's connection: requests in, answers out, as many as it likes.
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     net::{Shutdown, SocketAddr},
     ops::Range,
@@ -39,12 +40,15 @@ pub fn serve(conn: TcpStream, peer: SocketAddr, server: &Server) {
     let live = server.live.get();
     server.live.set(live + 1);
     server.count(|statistics| statistics.connections += 1);
-    let connection = Connection { conn, peer, server };
+    let connection = Connection { conn, peer, server, owes: Cell::new(false) };
     // What is small is sent at once.
     let _ = connection.conn.set_nodelay(true);
     let ended = if live < server.options.connections { connection.converse() } else { connection.turn_away() };
-    if ended.is_ok() {
-        connection.close();
+    match ended {
+        Ok(()) => connection.close(),
+        Err(_) if connection.owes.get() => server.count(|statistics| statistics.broken += 1),
+        // It was between two requests that the client has gone.
+        Err(_) => {}
     }
     server.live.set(server.live.get() - 1);
 }
@@ -53,6 +57,8 @@ struct Connection<'a> {
     conn: TcpStream,
     peer: SocketAddr,
     server: &'a Server,
+    /// Whether the client has yet to get an answer, or the end of one.
+    owes: Cell<bool>,
 }
 
 /// What waiting for bytes has come to.
@@ -71,6 +77,7 @@ impl Connection<'_> {
     /// Those of the connection; and of an answer that could not be completed.
     fn converse(&self) -> io::Result<()> {
         let mut input = Input::new();
+        // Without memory while there is nothing to send.
         let mut out = Vec::new();
         // When the head began that is being received.
         let mut began = None;
@@ -82,7 +89,7 @@ impl Connection<'_> {
                     let (is_persistent, body) = self.answer(&request, &mut out)?;
                     input.consume(len);
                     if !is_persistent {
-                        return self.send(&out);
+                        return self.flush(&mut out);
                     }
                     if body > 0 && !self.skip(body, &mut input, &mut out)? {
                         return Ok(());
@@ -113,18 +120,24 @@ impl Connection<'_> {
         }
     }
 
-    /// Answers a request, into `out` or beyond. Says whether the connection goes on, and how long the request's body is then.
+    /// Answers a request, into `out` or beyond. Says whether the connection goes on, and how long the request's body is
+    /// then.
     fn answer(&self, request: &Request<'_>, out: &mut Vec<u8>) -> io::Result<(bool, u64)> {
         let server = self.server;
         server.count(|statistics| statistics.requests += 1);
+        self.owes.set(true);
         let body = match request.body {
             Ok(len) if len > MAX_BODY => Err(Refusal::new(Status::ContentTooLarge, "The body is too long.")),
             body => body,
         };
-        // Whoever waits for leave to send its body may send it nevertheless, or not: where the next request begins is not known.
+        // Whoever waits for leave to send its body may send it nevertheless, or not: where the next request begins is
+        // not known.
         let is_persistent = request.is_persistent
             && !server.patience.is_stopping()
             && body.is_ok_and(|len| len == 0 || !request.expects_continue);
+        if out.capacity() == 0 {
+            *out = server.buffer();
+        }
         let mut writer = Writer {
             server,
             out,
@@ -144,9 +157,6 @@ impl Connection<'_> {
             // Of one that is broken, what it was to be.
             let len = sent.as_ref().map_or(len, |packed| packed.unwrap_or(len));
             log.request(self.peer, line, status.code(), len);
-        }
-        if sent.is_err() {
-            server.count(|statistics| statistics.broken += 1);
         }
         sent.map(|_| (is_persistent, body.unwrap_or(0)))
     }
@@ -169,7 +179,8 @@ impl Connection<'_> {
             Body::File(file, parts) => {
                 for (before, range) in parts.parts {
                     out.extend(before);
-                    self.flush(out)?;
+                    self.send(out)?;
+                    out.clear();
                     self.send_file(&file, range)?;
                 }
                 out.extend(parts.end);
@@ -220,7 +231,8 @@ impl Connection<'_> {
                 out.extend(b"0\r\n\r\n");
                 return Ok(len);
             }
-            self.flush(out)?;
+            self.send(out)?;
+            out.clear();
         }
     }
 
@@ -228,11 +240,12 @@ impl Connection<'_> {
         let server = self.server;
         let mut writer = Writer { server, out, now: Instant::now(), minor: 1, is_persistent: false, is_head: false };
         let answer = writer.refuse(refusal);
+        self.owes.set(true);
         server.count(|statistics| statistics.requests += 1);
         if let Some(log) = &server.log {
             log.request(self.peer, format_args!("-"), answer.status.code(), answer.len);
         }
-        self.send(out)
+        self.flush(out)
     }
 
     fn turn_away(&self) -> io::Result<()> {
@@ -285,12 +298,11 @@ impl Connection<'_> {
         Ok(if n > 0 { Came::Bytes } else { Came::Nothing })
     }
 
+    /// Sends the rest of what is owed.
     fn flush(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        if !out.is_empty() {
-            self.send(out)?;
-            out.clear();
-            out.shrink_to(2 * GATHER);
-        }
+        self.send(out)?;
+        self.owes.set(false);
+        self.server.give_back(std::mem::take(out));
         Ok(())
     }
 
@@ -321,7 +333,8 @@ impl Connection<'_> {
         if Killed::is(&error) && goes_on { Ok(done) } else { Err(error) }
     }
 
-    /// Closes, and sees that the client gets all that was sent: to close with something unread is to reset the connection.
+    /// Closes, and sees that the client gets all that was sent: to close with something unread is to reset the
+    /// connection.
     fn close(&self) {
         if self.conn.shutdown(Shutdown::Write).is_ok() {
             // That it was still sending, or has gone, is all the same now.

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::{encoding, request::Conditions};
 
-/// A file whose last change is younger may change again without its time showing that: the clock that stamps files goes in steps.
+/// A file whose last change is younger may change again without its time showing that: the clock that stamps files goes
+/// in steps.
 const SETTLED: Duration = Duration::from_millis(50);
 
 /// What tells one state of a file from another.

@@ -24,8 +24,8 @@ impl Input {
         &self.bytes[self.start..self.end]
     }
 
-    /// Whether the data may hold a whole head. That it was parsed in vain, and nothing has come since that could end a head,
-    /// says that it does not: who sends a head byte by byte does not have it parsed as often.
+    /// Whether the data may hold a whole head. That it was parsed in vain, and nothing has come since that could end a
+    /// head, says that it does not: who sends a head byte by byte does not have it parsed as often.
     pub fn may_be_whole(&self) -> bool {
         self.seen == 0 || has_empty_line(&self.data()[self.seen.saturating_sub(3)..])
     }
@@ -35,7 +35,8 @@ impl Input {
         self.seen = self.end - self.start;
     }
 
-    /// Space to receive into; [`filled`](Self::filled) says how much of it was used. `None` when a head has filled all there may be.
+    /// Space to receive into; [`filled`](Self::filled) says how much of it was used. `None` when a head has filled all
+    /// there may be.
     pub fn space(&mut self) -> Option<&mut [u8]> {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

@@ -1,7 +1,7 @@
 //! The access log: a line for each request, in the Common Log Format.
 //!
-//! Standard error may be a pipe that nobody reads. So a task of its own writes to it, through the ring, and the connections
-//! never wait for that: what does not fit the channel is counted, and the count written instead.
+//! Standard error may be a pipe that nobody reads. So a task of its own writes to it, through the ring, and the
+//! connections never wait for that: what does not fit the channel is counted, and the count written instead.
 
 use std::{
     cell::Cell,
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_line_stays_a_line() {
         let mut line = String::new();
-        write!(Escaped(&mut line), "{}", "GET /\"\\\n\x1b[31m\u{9b}é").expect("a String takes everything");
+        Escaped(&mut line).write_str("GET /\"\\\n\x1b[31m\u{9b}é").expect("a String takes everything");
         assert_eq!(line, "GET /\\\"\\\\\\n\\u{1b}[31m\\u{9b}é");
     }
 }

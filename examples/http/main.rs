@@ -22,8 +22,8 @@
 //! | [`facts`], [`head`], [`status`] | what it is told | no |
 //! | [`input`], [`options`] | buffer, command line | no |
 //!
-//! What it does not do: methods other than GET and HEAD, bodies of requests (short ones are received and forgotten), ranges of
-//! compressed files (a request for a range gets the file's own bytes), TLS (see the example `tls-proxy`).
+//! What it does not do: methods other than GET and HEAD, bodies of requests (short ones are received and forgotten),
+//! ranges of compressed files (a request for a range gets the file's own bytes), TLS (see the example `tls-proxy`).
 
 mod answer;
 mod cache;

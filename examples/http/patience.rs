@@ -7,8 +7,8 @@ use std::{
 
 /// The end of the grace, once it is known.
 ///
-/// The server stops by killing its connections. A connection that waits for a request meets the kill at once. One that answers
-/// does so step by step behind shields: they hold the kill off for as long as there is time.
+/// The server stops by killing its connections. A connection that waits for a request meets the kill at once. One that
+/// answers does so step by step behind shields: they hold the kill off for as long as there is time.
 pub struct Patience {
     grace: Duration,
     until: Cell<Option<Instant>>,

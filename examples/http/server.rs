@@ -1,4 +1,5 @@
-//! What the connections of one Cooperator share. Nothing of it is locked; the options and the directory all Cooperators have.
+//! What the connections of one Cooperator share. Nothing of it is locked; the options and the directory all Cooperators
+//! have.
 
 use std::{cell::Cell, cell::RefCell, convert::Infallible, io, iter::Sum, ops::Add, rc::Rc, sync::Arc};
 
@@ -20,6 +21,9 @@ pub struct Server {
     pub patience: Patience,
     pub log: Option<Log>,
     pub live: Cell<u32>,
+    /// Empty buffers for answers: only connections that have something to send hold one, and the one that was used
+    /// last, which the processor still has at hand, is used next.
+    pub spare: RefCell<Vec<Vec<u8>>>,
     pub statistics: Cell<Statistics>,
 }
 
@@ -32,7 +36,25 @@ pub struct Statistics {
     pub broken: u64,
 }
 
+/// Spare buffers that are kept, and how large they may be.
+const SPARE: usize = 64;
+const SPARE_SIZE: usize = 64 * 1024;
+
 impl Server {
+    /// An empty buffer.
+    pub fn buffer(&self) -> Vec<u8> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && (1..=SPARE_SIZE).contains(&buffer.capacity()) {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
     pub fn count(&self, change: impl FnOnce(&mut Statistics)) {
         let mut statistics = self.statistics.get();
         change(&mut statistics);
@@ -83,6 +105,7 @@ pub fn serve(
             patience: Patience::new(options.grace),
             log: log.transpose()?,
             live: Cell::default(),
+            spare: RefCell::default(),
             statistics: Cell::default(),
             options,
             site,

@@ -1,8 +1,8 @@
 //! The directory that is served.
 //!
-//! Names are looked up by `openat2` with `RESOLVE_BENEATH`: the kernel itself sees that no way leads out of the directory,
-//! through symbolic links neither, whoever changes what meanwhile. With `RESOLVE_CACHED` it does so only if nothing has to
-//! be read from a disk, so that this thread is never blocked; else a thread of the pool makes the call.
+//! Names are looked up by `openat2` with `RESOLVE_BENEATH`: the kernel itself sees that no way leads out of the
+//! directory, through symbolic links neither, whoever changes what meanwhile. With `RESOLVE_CACHED` it does so only if
+//! nothing has to be read from a disk, so that this thread is never blocked; else a thread of the pool makes the call.
 
 use std::{
     io,
@@ -93,7 +93,8 @@ impl Site {
 impl Opened {
     /// To read from.
     pub fn into_file(self) -> io::Result<fs::File> {
-        // Reads of the ring heed O_NONBLOCK where open(2) says it has no effect: they would fail instead of waiting for the disk.
+        // Reads of the ring heed O_NONBLOCK where open(2) says it has no effect: they would fail instead of waiting for
+        // the disk.
         rustix::fs::fcntl_setfl(&self.fd, OFlags::empty())?;
         Ok(self.fd.into())
     }

@@ -1,7 +1,7 @@
 //! From a request's target to the name of a file.
 //!
-//! A name is taken apart before it is decoded, and each segment looked at after: no `..`, however written, gets through.
-//! The kernel would not follow one either (see [`site`](crate::site)).
+//! A name is taken apart before it is decoded, and each segment looked at after: no `..`, however written, gets
+//! through. The kernel would not follow one either (see [`site`](crate::site)).
 
 use std::fmt::Write;
 

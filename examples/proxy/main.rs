@@ -28,7 +28,7 @@ use std::{
 
 use clap::Parser;
 use coop::{
-    Killed, TaskBuilder,
+    Cause, Killed, TaskBuilder,
     net::{TcpListener, TcpStream},
     op,
 };
@@ -145,20 +145,34 @@ fn pump(from: &TcpStream, to: &TcpStream, bytes: &Cell<u64>, grace: Duration) ->
     let mut buf = [0; 32 * 1024];
     loop {
         let n = match from.recv(&mut buf) {
-            // The proxy stops, or the other direction is broken. The kill would be told again at the next wait, but for
-            // the shield.
             Err(error) if Killed::is(&error) => {
+                // The other direction is broken, and both ends will be reset. To end one before would tell it that all is well.
+                if other_is_broken() {
+                    return Ok(());
+                }
+                // The proxy stops. The kill would be told again at the next wait, but for the shield.
                 return coop::shield(grace, || pump_the_rest(from, to, &mut buf, bytes));
             }
             result => result?,
         };
         if n == 0 {
+            // The kernel tells of a reset once, and then it looks like an end. If it has told the other direction, that is ready
+            // to run, and its error kills this one.
+            let _ = coop::yield_now();
+            if other_is_broken() {
+                return Ok(());
+            }
             // That the other side has gone meanwhile, the other direction finds out.
             let _ = to.shutdown(Shutdown::Write);
             return Ok(());
         }
         pass(&buf[..n], to, bytes, grace)?;
     }
+}
+
+/// Whether the error of the other direction has killed this one.
+fn other_is_broken() -> bool {
+    coop::kill_cause().is_some_and(|killed| killed.cause() == Cause::Sibling)
 }
 
 /// Passes on what has come by now, and waits for no more.

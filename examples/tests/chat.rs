@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PATIENCE, Program, connect, limit, output, under_way};
+use common::{Noise, PATIENCE, Program, connect, limit, output, under_way};
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
@@ -309,8 +309,8 @@ fn everybody_in_a_crowd_hears_everything_once_and_in_the_same_order() {
     assert_eq!(ended.errors, "");
 }
 
-/// Clients of the `websockets` package. Arguments: address, how many, members in all, messages of each, of all. Says `ready` when
-/// all members are there, waits for the file `go`, then prints what each has heard.
+/// Clients of the `websockets` package. Arguments: address, how many, members in all, messages of each, of all. Says
+/// `ready` when all members are there, waits for the file `go`, then prints what each has heard.
 const CLIENTS: &str = r#"
 import asyncio, os, sys, websockets
 address, count, members, each, total, go = sys.argv[1], *map(int, sys.argv[2:6]), sys.argv[6]
@@ -359,8 +359,8 @@ async def main():
 asyncio.run(main())
 "#;
 
-/// A Python that has `websockets`; Debian's is not always the first on the path. Without one the test is over; under CI=true that is
-/// a failure.
+/// A Python that has `websockets`; Debian's is not always the first on the path. Without one the test is over; under
+/// CI=true that is a failure.
 fn python() -> Option<&'static str> {
     let has_it = |path: &&str| {
         let imported = Command::new(path).args(["-c", "import websockets"]).output();
@@ -710,6 +710,34 @@ fn who_is_no_websocket_client_is_told_so() {
     said.clear();
     client.read_to_string(&mut said).expect("an end and no error");
     assert_eq!(server.stop().printed, ["chat stops after 0 messages of 0 clients"]);
+}
+
+#[test]
+fn noise_harms_nobody() {
+    let server = start(&[]);
+    let mut listener = Lines::connect(&server);
+    listener.enter("listener", "quiet");
+    for seed in 0..100 {
+        let noise = Noise::new(seed).bytes(2000);
+        let mut lines = Lines::connect(&server);
+        lines.conn().write_all(&noise).expect("the server reads");
+        lines.conn().shutdown(Shutdown::Write).expect("connected");
+        let mut said = Vec::new();
+        lines.0.read_to_end(&mut said).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(std::str::from_utf8(&said).is_ok(), "seed {seed}");
+        // The same where frames are expected. The server closes, or waits for the rest of what looks like one.
+        let mut socket = Socket::connect(&server);
+        let conn = socket.socket.get_mut();
+        conn.write_all(&noise).expect("the server reads");
+        // It may have closed by now.
+        let _ = conn.shutdown(Shutdown::Write);
+        let end = conn.read_to_end(&mut said);
+        assert!(end.is_ok() || end.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset), "seed {seed}");
+    }
+    listener.say("still here");
+    listener.expect(&["<listener> still here"]);
+    let ended = server.stop();
+    assert_eq!(ended.errors, "");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn text(words: usize, mut seed: u64) -> String {
     for n in 0..words {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let random = seed >> 33;
-        let word = if random % 3 == 0 { random % 10 } else { random % 5_000 };
+        let word = if random.is_multiple_of(3) { random % 10 } else { random % 5_000 };
         let blank = [" ", "\n", "\t", "  \r\n"][n % 4];
         write!(text, "{word:x}{}{blank}", "y".repeat((random % 7) as usize)).unwrap();
     }

@@ -160,6 +160,34 @@ fn half_a_close_is_passed_on_as_half_a_close() {
     );
 }
 
+/// The kernel tells of a reset once: here the direction that sends hears of it, while the other sees an end.
+#[test]
+fn a_reset_that_finds_the_proxy_sending_is_passed_on_as_a_reset() {
+    let upstream = Upstream::listen();
+    let proxy = start(upstream.address(), &[]);
+    for _ in 0..5 {
+        let (mut client, server) = pair(&proxy, &upstream);
+        // Until nothing goes any more: the proxy waits for room towards the upstream.
+        client.set_nonblocking(true).unwrap();
+        let mut stuck = 0;
+        while stuck < 10 {
+            match client.write(&[7; 1 << 16]) {
+                Ok(_) => stuck = 0,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    stuck += 1;
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        client.set_nonblocking(false).unwrap();
+        socket2::SockRef::from(&server).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(server);
+        expect_reset(&mut client);
+    }
+    proxy.stop();
+}
+
 #[test]
 fn a_reset_is_passed_on_as_a_reset() {
     let upstream = Upstream::listen();

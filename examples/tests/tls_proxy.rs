@@ -444,6 +444,35 @@ fn what_breaks_off_is_not_passed_on_as_an_end() {
 }
 
 #[test]
+fn a_reset_that_meets_what_is_being_sent_is_no_end() {
+    let authority = Authority::new("meets");
+    let upstream = Upstream::listen();
+    let proxy = authority.start(upstream.address(), &[]);
+    let (mut other, mut others_server) = pair(&authority, &proxy, &upstream);
+    for _ in 0..20 {
+        // The proxy waits for room at the upstream, and for something from it. The kernel tells of the reset only once: to
+        // whoever sends or receives first. The other sees what looks like an end.
+        let (mut client, server) = pair(&authority, &proxy, &upstream);
+        stuff(&mut client, || {
+            other.write_all(b"x").expect("connected");
+            expect(&mut others_server, b"x");
+        });
+        reset(server);
+        let end = loop {
+            match client.conn.read_tls(&mut client.sock) {
+                Ok(0) => panic!("an end and no error"),
+                // Nothing but what belongs to the handshake.
+                Ok(_) => assert!(!client.conn.process_new_packets().expect("good records").peer_has_closed()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+    }
+    let ended = proxy.stop();
+    assert!(counts(&ended).contains(" 20 broken, 0 idle): "), "{:?}", ended.printed);
+}
+
+#[test]
 fn new_keys_are_agreed_on_while_the_peer_only_sends() {
     let authority = Authority::new("keys");
     let upstream = Upstream::listen();

@@ -280,6 +280,12 @@ impl Relay<'_> {
                 killed(cause) => return self.stop(cause, || self.seal_the_rest(&mut buf, bytes)),
             };
             if n == 0 {
+                // The kernel tells of a reset once, and then it looks like an end. If it has told the other direction, that is
+                // ready to run, and its error kills this one.
+                let _ = coop::yield_now();
+                if coop::kill_cause().is_some_and(|killed| killed.cause() == Cause::Sibling) {
+                    return Ok(());
+                }
                 return self.insist(self.options.grace, || self.tls.send_end());
             }
             self.moved.set(Instant::now());

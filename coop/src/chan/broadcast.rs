@@ -293,11 +293,10 @@ impl<T> Drop for Receiver<T> {
         }
         let skipped = self.next.get().saturating_sub(channel.first.get()) as usize;
         channel.kept.borrow_mut().iter_mut().skip(skipped).for_each(|entry| entry.unseen -= 1);
-        // One by one, and outside of every borrow: a message's drop may use the channel.
-        while channel.kept.borrow().front().is_some_and(|entry| entry.unseen == 0) {
-            let entry = channel.forget_first();
-            drop(entry);
-        }
+        // All of them first, and then their drops, outside of every borrow: these may use the channel, and one may panic.
+        let is_seen = || channel.kept.borrow().front().is_some_and(|entry| entry.unseen == 0);
+        let seen: Vec<_> = std::iter::from_fn(|| is_seen().then(|| channel.forget_first()).flatten()).collect();
+        drop(seen);
     }
 }
 

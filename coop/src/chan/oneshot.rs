@@ -28,7 +28,7 @@ impl<T> Channel<T> {
 
     /// There is no message, and none will come.
     fn is_over(&self) -> bool {
-        !self.has_sender.get() && !self.has_message()
+        (!self.has_sender.get() || self.closed.is_set()) && !self.has_message()
     }
 
     fn has_free_message(&self) -> bool {
@@ -147,9 +147,11 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Lets nothing be sent any more. What was sent can still be received. Not a wait point.
+    /// Lets nothing be sent any more. What was sent can still be received; else whoever waits, or comes later, is told that
+    /// nothing will come. Not a wait point.
     pub fn close(&self) {
         self.channel.closed.set();
+        self.channel.serve();
     }
 }
 

@@ -22,7 +22,7 @@ use crate::inbox::BackDoor;
 use crate::task;
 use crate::timers::Sleep;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::marker::PhantomPinned;
 use std::panic::Location;
@@ -44,8 +44,10 @@ struct State<T> {
     promised_messages: usize,
     /// Places promised to permits and to senders that were served.
     promised_places: usize,
-    waiting_receivers: VecDeque<Arc<Ticket>>,
-    waiting_senders: VecDeque<Arc<Ticket>>,
+    /// By the number of the ticket: whoever gives up leaves from the middle, and of many who do none looks at the others.
+    waiting_receivers: BTreeMap<u64, Arc<Ticket>>,
+    waiting_senders: BTreeMap<u64, Arc<Ticket>>,
+    next_number: u64,
 }
 
 /// A waiter's place in a queue.
@@ -123,17 +125,23 @@ impl<T> State<T> {
         capacity.saturating_sub(self.messages.len() + self.promised_places)
     }
 
+    /// The place of the next ticket.
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
     /// Serves those that wait, on both sides, first come, first served. The tickets are to be rung without the lock.
     #[must_use]
     fn serve(&mut self, capacity: usize) -> Vec<Arc<Ticket>> {
         let mut served = Vec::new();
         while !self.waiting_receivers.is_empty() && (self.free_messages() > 0 || self.is_drained()) {
             self.promised_messages += usize::from(self.free_messages() > 0);
-            served.extend(self.waiting_receivers.pop_front());
+            served.extend(self.waiting_receivers.pop_first().map(|(_, ticket)| ticket));
         }
         while !self.waiting_senders.is_empty() && (self.free_places(capacity) > 0 || self.receivers == 0) {
             self.promised_places += 1;
-            served.extend(self.waiting_senders.pop_front());
+            served.extend(self.waiting_senders.pop_first().map(|(_, ticket)| ticket));
         }
         for ticket in &served {
             ticket.is_served.store(true, Ordering::Release);
@@ -191,8 +199,9 @@ pub fn passage<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
             receivers: 1,
             promised_messages: 0,
             promised_places: 0,
-            waiting_receivers: VecDeque::new(),
-            waiting_senders: VecDeque::new(),
+            waiting_receivers: BTreeMap::new(),
+            waiting_senders: BTreeMap::new(),
+            next_number: 0,
         }),
     });
     (Sender { passage: passage.clone() }, Receiver { passage })
@@ -418,9 +427,15 @@ pub trait Side {
     fn verb() -> &'static str;
 }
 
-/// A ticket, to the outside.
+/// A ticket, to the outside, and its number in the queue.
 #[doc(hidden)]
-pub struct Turn(Arc<Ticket>);
+pub struct Turn(Arc<Ticket>, Cell<u64>);
+
+impl Turn {
+    fn new(waiter: Waiter) -> Self {
+        Turn(Arc::new(Ticket { is_served: AtomicBool::new(false), waiter }), Cell::new(0))
+    }
+}
 
 /// `op::receive` from a passage.
 #[doc(hidden)]
@@ -456,23 +471,24 @@ impl<T> Side for Receiving<'_, T> {
         state.free_messages() > 0 || state.is_drained()
     }
 
-    fn enqueue(&self, Turn(ticket): &Turn) -> bool {
+    fn enqueue(&self, Turn(ticket, number): &Turn) -> bool {
         let mut state = self.passage.lock();
         if state.free_messages() > 0 || state.is_drained() {
             state.promised_messages += usize::from(state.free_messages() > 0);
             ticket.is_served.store(true, Ordering::Release);
             return true;
         }
-        state.waiting_receivers.push_back(ticket.clone());
+        number.set(state.number());
+        state.waiting_receivers.insert(number.get(), ticket.clone());
         false
     }
 
-    fn leave(&self, Turn(ticket): &Turn) {
+    fn leave(&self, Turn(ticket, number): &Turn) {
         self.passage.change(|state| {
             if ticket.is_served() {
                 state.promised_messages = state.promised_messages.saturating_sub(1);
             } else {
-                state.waiting_receivers.retain(|other| !Arc::ptr_eq(other, ticket));
+                state.waiting_receivers.remove(&number.get());
             }
         });
     }
@@ -517,23 +533,24 @@ impl<'a, T> Side for Reserving<'a, T> {
         state.free_places(self.passage.capacity) > 0 || state.receivers == 0
     }
 
-    fn enqueue(&self, Turn(ticket): &Turn) -> bool {
+    fn enqueue(&self, Turn(ticket, number): &Turn) -> bool {
         let mut state = self.passage.lock();
         if state.free_places(self.passage.capacity) > 0 || state.receivers == 0 {
             state.promised_places += 1;
             ticket.is_served.store(true, Ordering::Release);
             return true;
         }
-        state.waiting_senders.push_back(ticket.clone());
+        number.set(state.number());
+        state.waiting_senders.insert(number.get(), ticket.clone());
         false
     }
 
-    fn leave(&self, Turn(ticket): &Turn) {
+    fn leave(&self, Turn(ticket, number): &Turn) {
         self.passage.change(|state| {
             if ticket.is_served() {
                 state.promised_places -= 1;
             } else {
-                state.waiting_senders.retain(|other| !Arc::ptr_eq(other, ticket));
+                state.waiting_senders.remove(&number.get());
             }
         });
     }
@@ -604,7 +621,7 @@ fn wait_for<S: Side>(side: &S) -> S::Waited {
 
 #[cold]
 fn block_thread<S: Side>(side: &S) -> S::Output {
-    let turn = Turn(Arc::new(Ticket { is_served: AtomicBool::new(false), waiter: Waiter::Thread(thread::current()) }));
+    let turn = Turn::new(Waiter::Thread(thread::current()));
     if !side.enqueue(&turn) {
         while !turn.0.is_served() {
             thread::park();
@@ -650,7 +667,7 @@ impl Post {
                 Err(_) => Waiter::Nobody,
             };
             cooperator.wakers.set(cooperator.wakers.get() + 1);
-            let ours = turn.insert(Turn(Arc::new(Ticket { is_served: AtomicBool::new(false), waiter })));
+            let ours = turn.insert(Turn::new(waiter));
             if side.enqueue(ours) {
                 // It came in this moment. The news takes the usual way, so that nothing is settled while arms are enlisted.
                 ours.0.clone().ring();

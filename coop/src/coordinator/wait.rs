@@ -131,9 +131,13 @@ impl Wait {
             unsafe { (*self.relay).release() };
             return;
         }
-        let scheduler = Scheduler::current();
-        // SAFETY: somebody waits, so this thread has a scheduler, and the waiting fiber has not ended.
-        unsafe { (*scheduler).unpark(&*self.fiber) };
+        // SAFETY: somebody waits, so the waiting fiber has not ended, and this thread has its scheduler; or this is a child that a
+        // task has forked, where nobody goes on.
+        unsafe {
+            if let Some(scheduler) = Scheduler::current().as_ref() {
+                scheduler.unpark(&*self.fiber);
+            }
+        }
     }
 
     /// Unlinks every entry.

@@ -158,6 +158,7 @@ impl<C: Call> Operation for Request<C> {
             flight: InFlight::new(),
             is_polling: Cell::new(false),
             refused: Cell::new(None),
+            is_aborted: Cell::new(false),
             _pinned: PhantomPinned,
         }
     }
@@ -178,6 +179,8 @@ pub struct CallFlight<C: Call> {
     is_polling: Cell<bool>,
     /// Its arguments were no good: nothing flies.
     refused: Cell<Option<io::Error>>,
+    /// Nothing more is begun.
+    is_aborted: Cell<bool>,
     _pinned: PhantomPinned,
 }
 
@@ -246,6 +249,7 @@ unsafe impl<C: Call> Flight for CallFlight<C> {
             }
             Err(_) if result == -libc::EINTR => {}
             Err(_) => match call.fd() {
+                Some(_) if result == -libc::EAGAIN && self.is_aborted.get() => {}
                 Some(fd) if result == -libc::EAGAIN => {
                     self.is_polling.set(true);
                     let poll = Sqe::poll(fd, call.events() as u32);
@@ -256,12 +260,18 @@ unsafe impl<C: Call> Flight for CallFlight<C> {
                 _ => return self.give(Err(io::Error::from_raw_os_error(-result))),
             },
         }
+        if self.is_aborted.get() {
+            // A part was done when the cancel came: it is told of, and the rest is not begun.
+            let done = call.done_in_part()?;
+            return self.give(Ok(done));
+        }
         // SAFETY: it was launched, so it stays in place until it is over.
         unsafe { self.submit(cooperator) };
         None
     }
 
     fn abort(&self, cooperator: &Cooperator) {
+        self.is_aborted.set(true);
         self.flight.cancel(cooperator);
     }
 

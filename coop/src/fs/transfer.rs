@@ -10,7 +10,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::os::fd::RawFd;
 
-/// `struct iovec` pieces a call may name: `UIO_MAXIOV`.
+/// `struct iovec` pieces a call may name: `UIO_MAXIOV`. Empty ones in front are left out: a call that moves nothing would look like
+/// the end of the file.
 const MOST_PIECES: usize = 1024;
 
 /// Where in a file.
@@ -294,9 +295,10 @@ impl<'a, 'b> ReadingVectored<'a, 'b> {
     }
 
     fn pieces(&self) -> &[libc::iovec] {
-        let count = self.buffers.len().min(MOST_PIECES);
+        let buffers = &self.buffers[self.buffers.iter().take_while(|buffer| buffer.is_empty()).count()..];
+        let count = buffers.len().min(MOST_PIECES);
         // SAFETY: `IoSliceMut` is documented to be ABI compatible with `struct iovec`.
-        unsafe { std::slice::from_raw_parts(self.buffers.as_ptr().cast(), count) }
+        unsafe { std::slice::from_raw_parts(buffers.as_ptr().cast(), count) }
     }
 }
 
@@ -383,8 +385,9 @@ unsafe impl Call for WritingVectored<'_, '_> {
 
     fn sqe(&mut self) -> io::Result<Sqe> {
         let offset = self.spot.submit(self.file, 0)?;
-        let count = self.buffers.len().min(MOST_PIECES);
-        Ok(Sqe::writev(self.file.fd(), self.buffers.as_ptr().cast(), count as u32, offset))
+        let buffers = &self.buffers[self.buffers.iter().take_while(|buffer| buffer.is_empty()).count()..];
+        let count = buffers.len().min(MOST_PIECES);
+        Ok(Sqe::writev(self.file.fd(), buffers.as_ptr().cast(), count as u32, offset))
     }
 
     fn advance(&mut self, n: usize) -> Option<io::Result<usize>> {

@@ -86,13 +86,17 @@ pub fn block_on<F: IntoFuture>(future: F) -> Result<F::Output, Killed> {
     loop {
         shared.state.begin_poll();
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            if cooperator.scheduler.spend() {
+                // The output is ours: giving way is not kill-checked.
+                cooperator.scheduler.give_way();
+            }
             return Ok(output);
         }
         if is_last {
             return Err(task::delivered(cooperator));
         }
         if shared.state.park() {
-            let settled = call.wait(cooperator, waker.has_clones(), place);
+            let settled = call.wait(cooperator, place);
             // Woken from another thread in the moment of the kill: what woke it may have made it ready.
             if settled == Settled::Killed && !shared.state.end() {
                 return Err(task::delivered(cooperator));
@@ -113,7 +117,7 @@ struct Call<'a>(&'a Shared);
 
 impl Call<'_> {
     /// Waits until the future was woken, or the task killed.
-    fn wait(&self, cooperator: &Cooperator, has_clones: bool, place: &'static Location<'static>) -> Settled {
+    fn wait(&self, cooperator: &Cooperator, place: &'static Location<'static>) -> Settled {
         let news = &self.0.news;
         // After an earlier round it may be free.
         news.take();
@@ -122,10 +126,9 @@ impl Call<'_> {
         // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry.
         unsafe { wait.enlist(news, &entry, 0) };
         // Whoever has a clone may be on another thread.
-        let wakers = usize::from(has_clones);
-        cooperator.wakers.set(cooperator.wakers.get() + wakers);
+        self.0.count(cooperator);
         let settled = wait.park(&cooperator.scheduler, true, REASON, place);
-        cooperator.wakers.set(cooperator.wakers.get() - wakers);
+        self.0.discount(cooperator);
         settled
     }
 }

@@ -322,8 +322,8 @@ unsafe fn end(ends: NonNull<Ends>, place: &'static Location<'static>) {
     // SAFETY: the box is there until here.
     let this = unsafe { ends.as_ref() };
     let both = [&this.reading, &this.writing];
-    // A waker's drop may be a user's: nothing is in flight for it any more.
-    drop(both.map(|end| end.waker.take()));
+    // Nobody is to be woken any more. A Waker's drop may be a user's, and panic: it comes last, when all is done.
+    let _wakers = both.map(|end| end.waker.take());
     if let Some(cooperator) = Cooperator::current() {
         both.iter().for_each(|end| end.poll.cancel(cooperator));
         both.iter().for_each(|end| end.poll.settle(cooperator, place));

@@ -1,7 +1,7 @@
 //! A task as a future.
 
 use crate::cooperator::Cooperator;
-use crate::error::{Cause, JoinError};
+use crate::error::JoinError;
 use crate::task::{self, JoinHandle, Task};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -91,7 +91,7 @@ impl<R> Reporter<R> {
         let node = &Task::running(cooperator).node;
         match &result {
             Ok(_) => node.kill_daemons(cooperator),
-            Err(_) => node.kill(cooperator, Cause::Parent),
+            Err(_) => task::caught_panic(cooperator),
         }
         node.await_children(cooperator, place);
         match result {

@@ -24,11 +24,13 @@
 use crate::cooperator::Cooperator;
 use crate::coordinator::Coordinator;
 use crate::inbox::BackDoor;
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 const POLLING: u8 = 0;
@@ -50,7 +52,12 @@ impl State {
 
     /// The task: whether it may wait for the release of `news`. Not if it was woken meanwhile.
     pub(super) fn park(&self) -> bool {
-        self.0.compare_exchange(POLLING, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0.compare_exchange(POLLING, PARKED, Ordering::SeqCst, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether the task waits, and nobody has woken it.
+    fn is_parked(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == PARKED
     }
 
     /// The task: no more wakes are wanted. Whether there was one since `begin_poll`.
@@ -70,20 +77,70 @@ pub(super) struct Shared {
     /// The number of the task's Cooperator.
     home: u64,
     inbox: BackDoor,
+    /// The Wakers that others have. Together with the state it is sequentially consistent: who drops the last sees that the task
+    /// is parked, or the task, once parked, that there is none.
+    clones: AtomicUsize,
     /// What the parked task waits for. Only the home thread touches it.
     pub(super) news: Coordinator,
+    /// The wait counts among the Cooperator's `wakers`. Only the home thread touches it.
+    is_counted: Cell<bool>,
 }
 
-// SAFETY: state and inbox are made for several threads. `news` is touched by the task, and by `release`, which is called on the
-// thread of the same Cooperator only: there `Cooperator::current` has said so, or a job of its inbox runs. Dropping it elsewhere
-// touches nothing: the task, which alone enlists with it, has ended its call before it gives up its reference.
+// SAFETY: state, clones and inbox are made for several threads. `news` and `is_counted` are touched by the task, and by `release`
+// and `discount`, which are called on the thread of the same Cooperator only: there `Cooperator::current` has said so, or a job of
+// its inbox runs. Dropping it elsewhere touches nothing: the task, which alone enlists with it, has ended its call before it gives
+// up its reference.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
 impl Shared {
     pub(super) fn new(home: u64, inbox: BackDoor) -> Arc<Self> {
-        Arc::new(Shared { state: State::new(), home, inbox, news: Coordinator::held() })
+        Arc::new(Shared {
+            state: State::new(),
+            home,
+            inbox,
+            clones: AtomicUsize::new(0),
+            news: Coordinator::held(),
+            is_counted: Cell::new(false),
+        })
+    }
+
+    /// The task, before it waits: counts those who may wake it, if there are any.
+    pub(super) fn count(&self, cooperator: &Cooperator) {
+        if self.clones.load(Ordering::SeqCst) != 0 {
+            self.is_counted.set(true);
+            cooperator.wakers.set(cooperator.wakers.get() + 1);
+        }
+    }
+
+    /// The task, when it has waited; and whoever has dropped the last clone meanwhile, at home.
+    pub(super) fn discount(&self, cooperator: &Cooperator) {
+        if self.is_counted.take() {
+            cooperator.wakers.set(cooperator.wakers.get() - 1);
+        }
+    }
+
+    /// One Waker less, which has woken nobody. After the last of them nobody can wake a task that is parked.
+    fn lose_clone(self: Arc<Self>) {
+        if self.clones.fetch_sub(1, Ordering::SeqCst) != 1 || !self.state.is_parked() {
+            return;
+        }
+        match Cooperator::current() {
+            Some(cooperator) if cooperator.id == self.home => self.discount(cooperator),
+            _ => {
+                let inbox = self.inbox.clone();
+                let job = move || {
+                    // It may wait for something else by now.
+                    if let Some(cooperator) = Cooperator::current()
+                        && self.clones.load(Ordering::SeqCst) == 0
+                    {
+                        self.discount(cooperator);
+                    }
+                };
+                drop(inbox.push(Box::new(job)));
+            }
+        }
     }
 
     fn wake(self: Arc<Self>) {
@@ -99,18 +156,13 @@ impl Shared {
 }
 
 /// The Waker that a task shows to the future it polls.
-pub(super) struct Borrowed<'a>(ManuallyDrop<Waker>, &'a Arc<Shared>);
+pub(super) struct Borrowed<'a>(ManuallyDrop<Waker>, PhantomData<&'a Arc<Shared>>);
 
 impl<'a> Borrowed<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>) -> Self {
         // SAFETY: the vtable fits; the reference that it stands for is the borrowed one, and never given up.
         let waker = unsafe { Waker::from_raw(RawWaker::new(Arc::as_ptr(shared).cast(), &VTABLE)) };
-        Borrowed(ManuallyDrop::new(waker), shared)
-    }
-
-    /// Whether anybody else has a clone of it, and so may wake the task.
-    pub(super) fn has_clones(&self) -> bool {
-        Arc::strong_count(self.1) > 1
+        Borrowed(ManuallyDrop::new(waker), PhantomData)
     }
 }
 
@@ -134,26 +186,32 @@ pub(super) fn is_ours(waker: &Waker) -> bool {
 /// `data` is that of a Waker with this vtable; so for the other three. `wake` and `release` end that Waker.
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: the caller's promise: the Waker's own reference keeps it alive meanwhile.
-    unsafe { Arc::increment_strong_count(data.cast::<Shared>()) };
+    unsafe {
+        Arc::increment_strong_count(data.cast::<Shared>());
+        (*data.cast::<Shared>()).clones.fetch_add(1, Ordering::SeqCst);
+    }
     RawWaker::new(data, &VTABLE)
 }
 
 unsafe fn wake(data: *const ()) {
     // SAFETY: the caller's promise; the Waker's reference passes to the call.
-    unsafe { Arc::from_raw(data.cast::<Shared>()) }.wake();
+    let shared = unsafe { Arc::from_raw(data.cast::<Shared>()) };
+    shared.clones.fetch_sub(1, Ordering::SeqCst);
+    shared.wake();
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as in `clone`; the new reference passes to the call.
-    unsafe {
+    let shared = unsafe {
         Arc::increment_strong_count(data.cast::<Shared>());
-        wake(data);
-    }
+        Arc::from_raw(data.cast::<Shared>())
+    };
+    shared.wake();
 }
 
 unsafe fn release(data: *const ()) {
-    // SAFETY: the caller's promise.
-    unsafe { Arc::decrement_strong_count(data.cast::<Shared>()) };
+    // SAFETY: the caller's promise; the Waker's reference passes to the call.
+    unsafe { Arc::from_raw(data.cast::<Shared>()) }.lose_clone();
 }
 
 #[cfg(test)]
@@ -300,9 +358,10 @@ mod tests {
         let inbox = crate::inbox::Inbox::new().unwrap();
         let shared = Shared::new(7, inbox.back_door());
         let waker = Borrowed::new(&shared);
-        assert!(is_ours(&waker) && !is_ours(Waker::noop()) && !waker.has_clones());
+        let clones = || shared.clones.load(Ordering::SeqCst);
+        assert!(is_ours(&waker) && !is_ours(Waker::noop()) && clones() == 0);
         let (first, second) = (Waker::clone(&waker), Waker::clone(&waker));
-        assert!(is_ours(&first) && first.will_wake(&second) && waker.has_clones());
+        assert!(is_ours(&first) && first.will_wake(&second) && clones() == 2);
         shared.state.begin_poll();
         first.wake_by_ref();
         assert!(!shared.state.park(), "woken meanwhile");
@@ -313,6 +372,6 @@ mod tests {
         assert_eq!(inbox.take().len(), 1, "on a foreign thread a job; one for all wakes");
         shared.state.end();
         std::thread::spawn(move || second.wake()).join().unwrap();
-        assert!(inbox.take().is_empty() && !waker.has_clones());
+        assert!(inbox.take().is_empty() && clones() == 0);
     }
 }

@@ -147,9 +147,19 @@ impl<O: Operation> Handle<'_, O> {
 
     /// The result, if there is one; the Handle is then spent.
     fn take(&mut self, cooperator: &Cooperator) -> Option<O::Started> {
-        let output = self.flying()?.flight.land(cooperator)?;
-        self.finish();
-        Some(output)
+        /// Spends the Handle; also when the landing panics, as that of a call whose panic goes on here.
+        struct Landing<'a, 'scope, O: Operation>(&'a mut Handle<'scope, O>, bool);
+        impl<O: Operation> Drop for Landing<'_, '_, O> {
+            fn drop(&mut self) {
+                if self.1 {
+                    self.0.finish();
+                }
+            }
+        }
+        let mut landing = Landing(self, true);
+        let output = landing.0.flying().and_then(|flying| flying.flight.land(cooperator));
+        landing.1 = output.is_some();
+        output
     }
 
     /// Frees a flight whose result was taken.
@@ -210,7 +220,13 @@ impl<O: Operation> Handle<'_, O> {
     fn wait_for(mut self) -> Result<O::Started, Killed> {
         let place = Location::caller();
         // What has come is given, killed or not: for it there is nothing to wait.
-        if let Some(output) = Cooperator::current().and_then(|cooperator| self.take(cooperator)) {
+        if let Some(cooperator) = Cooperator::current()
+            && let Some(output) = self.take(cooperator)
+        {
+            if !std::thread::panicking() && cooperator.scheduler.spend() {
+                // The output is ours: giving way is not kill-checked.
+                cooperator.scheduler.give_way();
+            }
             return Ok(output);
         }
         let cooperator = match task::begin() {

@@ -93,6 +93,12 @@ impl Error for Partial {
 #[doc(hidden)]
 pub struct TransferFlight<B> {
     sqe: Sqe,
+    /// Bytes moved by submissions before this one.
+    done: usize,
+    /// Bytes behind those of the submission, which are to be moved too: one submission moves at most 2 GiB.
+    rest: usize,
+    /// Nothing more is begun.
+    is_aborted: Cell<bool>,
     verb: &'static str,
     buffer: Cell<Option<B>>,
     flight: InFlight,
@@ -103,7 +109,21 @@ impl<B> TransferFlight<B> {
     /// # Safety
     /// `sqe` names no memory but that of `buffer`, which stays where it is while `buffer` lives, wherever that is moved.
     pub(crate) unsafe fn new(sqe: Sqe, verb: &'static str, buffer: B) -> Self {
-        TransferFlight { sqe, verb, buffer: Cell::new(Some(buffer)), flight: InFlight::new(), _pinned: PhantomPinned }
+        TransferFlight {
+            sqe,
+            done: 0,
+            rest: 0,
+            is_aborted: Cell::new(false),
+            verb,
+            buffer: Cell::new(Some(buffer)),
+            flight: InFlight::new(),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Goes on until all `len` bytes of the buffer were moved.
+    pub(crate) fn until(self, len: usize) -> Self {
+        TransferFlight { rest: len - self.sqe.len as usize, ..self }
     }
 
     pub(crate) fn joined(result: Result<io::Result<Transfer<B>>, Killed>) -> io::Result<Transfer<B>> {
@@ -129,16 +149,35 @@ unsafe impl<B> Flight for TransferFlight<B> {
         !self.flight.is_flying()
     }
 
-    fn land(&mut self, _: &Cooperator) -> Option<Self::Output> {
-        let result = self.flight.take_result()?;
+    fn land(&mut self, cooperator: &Cooperator) -> Option<Self::Output> {
+        let result = match self.flight.take_result() {
+            Some(result) => result,
+            // Stopped by a cancel. What was moved before is told of.
+            None if self.done != 0 && !self.flight.is_flying() => 0,
+            None => return None,
+        };
+        let moved = usize::try_from(result);
+        if moved == Ok(self.sqe.len as usize) && self.rest != 0 && !self.is_aborted.get() {
+            let n = self.sqe.len;
+            self.done += n as usize;
+            self.sqe.addr += u64::from(n);
+            self.sqe.len = u32::try_from(self.rest).map_or(n, |rest| rest.min(n));
+            self.rest -= self.sqe.len as usize;
+            // SAFETY: it was launched, so it stays in place until it is over; the submission names the next part of the buffer.
+            unsafe { self.flight.submit(cooperator, self.sqe) };
+            return None;
+        }
         let buf = self.buffer.take()?;
-        match usize::try_from(result) {
-            Ok(n) => Some(Ok(Transfer { n, buf })),
+        match moved {
+            Ok(n) => Some(Ok(Transfer { n: self.done + n, buf })),
+            // As for an error within one submission: it comes again at the next call.
+            Err(_) if self.done != 0 => Some(Ok(Transfer { n: self.done, buf })),
             Err(_) => Some(Err(io::Error::from_raw_os_error(-result))),
         }
     }
 
     fn abort(&self, cooperator: &Cooperator) {
+        self.is_aborted.set(true);
         self.flight.cancel(cooperator);
     }
 

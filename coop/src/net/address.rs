@@ -101,9 +101,10 @@ impl Address {
         // SAFETY: the family says which struct it is.
         let unix = unsafe { &*(&raw const self.storage).cast::<libc::sockaddr_un>() };
         let len = (self.len as usize).checked_sub(offset_of!(libc::sockaddr_un, sun_path))?;
+        // Of a path that fills all of it the kernel counts a NUL that has no room there.
         let bytes: Vec<u8> = unix.sun_path[..len.min(108)].iter().map(|byte| *byte as u8).collect();
-        let end =
-            if bytes.first() == Some(&0) { bytes.len() } else { bytes.iter().position(|b| *b == 0).unwrap_or(len) };
+        let path_end = || bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let end = if bytes.first() == Some(&0) { bytes.len() } else { path_end() };
         (end > 0).then(|| OsStr::from_bytes(&bytes[..end]).into())
     }
 

@@ -20,11 +20,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::marker::{PhantomData, PhantomPinned};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 
-/// So many connections are accepted ahead; beyond, they wait in the kernel's own queue.
+/// So many connections are accepted ahead; beyond, they wait in the kernel's own queue. Those that are set aside for somebody do
+/// not count: while nobody fetches them others would wait in vain.
 const AHEAD: usize = 256;
 
 /// How the kernel is asked.
@@ -38,7 +39,11 @@ enum Means {
 
 /// What the kernel delivers to. Stays in its place while an operation flies.
 struct Accepted {
+    /// Good while somebody asks for connections: he borrows the listener.
     listener: RawFd,
+    /// The same socket by a number of our own, while an operation flies: of an `AcceptAhead` that was forgotten the listener may be
+    /// closed, and its number be another's.
+    own: RefCell<Option<OwnedFd>>,
     means: Cell<Means>,
     is_flying: Cell<bool>,
     is_cancelled: Cell<bool>,
@@ -67,7 +72,7 @@ unsafe impl Completion for Accepted {
             _ if is_the_peers(-result) => {}
             _ => self.push(Err(io::Error::from_raw_os_error(-result))),
         }
-        if self.items.borrow().len() >= AHEAD {
+        if self.free.get() >= AHEAD {
             self.cancel();
         }
         if last {
@@ -75,6 +80,9 @@ unsafe impl Completion for Accepted {
             // Otherwise the next who asks does it. (When a Cooperator closes nobody waits any more.)
             if self.waiters.has_waiters() {
                 self.arm();
+            } else {
+                // What was forgotten need not keep its port.
+                drop(self.own.take());
             }
         }
     }
@@ -87,12 +95,23 @@ impl Accepted {
         if self.is_flying.get() {
             return;
         }
+        let own = self.own.take().map_or_else(
+            // SAFETY: the listener is borrowed by who asks for a connection, or waits for one.
+            || unsafe { BorrowedFd::borrow_raw(self.listener) }.try_clone_to_owned(),
+            Ok,
+        );
+        let fd = match own {
+            Ok(own) => self.own.borrow_mut().insert(own).as_raw_fd(),
+            // Told once to each who asks.
+            Err(error) if self.free.get() == 0 => return self.push(Err(error)),
+            Err(_) => return,
+        };
         self.over.take();
         self.is_flying.set(true);
         self.is_cancelled.set(false);
         let sqe = match self.means.get() {
-            Means::Multishot => Sqe::accept_multishot(self.listener, libc::SOCK_CLOEXEC),
-            Means::Polls => Sqe::poll(self.listener, libc::POLLIN as u32),
+            Means::Multishot => Sqe::accept_multishot(fd, libc::SOCK_CLOEXEC),
+            Means::Polls => Sqe::poll(fd, libc::POLLIN as u32),
         };
         // SAFETY: `Completion` says why this stays in place; the operation names no memory.
         self.user_data.set(unsafe { cooperator.submit(sqe, self) });
@@ -110,7 +129,7 @@ impl Accepted {
 
     /// Somebody wants a connection: more should come.
     fn demand(&self) {
-        if self.items.borrow().len() < AHEAD / 2 {
+        if self.free.get() < AHEAD / 2 {
             self.arm();
         }
     }
@@ -131,9 +150,11 @@ impl Accepted {
 
     /// Accepts what is there, by calls.
     fn accept_all(&self) {
-        while self.items.borrow().len() < AHEAD {
+        let own = self.own.borrow();
+        let Some(listener) = own.as_ref().map(AsRawFd::as_raw_fd) else { return };
+        while self.free.get() < AHEAD {
             // SAFETY: no address is asked for.
-            let fd = unsafe { libc::accept4(self.listener, ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC) };
+            let fd = unsafe { libc::accept4(listener, ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC) };
             match sys::owned(fd) {
                 Ok(fd) => self.push(Ok(fd)),
                 Err(error) => match error.raw_os_error() {
@@ -156,7 +177,8 @@ impl Accepted {
 ///
 /// Several tasks may accept, first come, first served. It stays on its thread. Dropping it closes the connections that nobody has
 /// taken, as closing a listener does with those in the kernel's queue, and is a wait point; [`stop`](AcceptAhead::stop) gives them
-/// back instead. One that is forgotten goes on accepting until its Cooperator ends.
+/// back instead. One that is forgotten goes on accepting until its Cooperator ends, also when the listener is dropped: it has a
+/// descriptor of its own for it.
 ///
 /// ```
 /// use coop::net::{TcpListener, TcpStream};
@@ -181,6 +203,7 @@ impl<'a, L: Listener> AcceptAhead<'a, L> {
     pub(super) fn new(listener: &'a L) -> Self {
         let accepted = Box::leak(Box::new(Accepted {
             listener: listener.socket().fd(),
+            own: RefCell::default(),
             means: Cell::new(Means::Multishot),
             is_flying: Cell::new(false),
             is_cancelled: Cell::new(false),

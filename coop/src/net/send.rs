@@ -146,7 +146,7 @@ impl<'a> Operation for SendAll<'a> {
 
     fn into_flight(self) -> Self::Flight {
         // The kernel itself goes on until all is sent, or the connection or a cancel ends it.
-        transfer_flight(self.socket, self.buffer, libc::MSG_WAITALL)
+        transfer_flight(self.socket, self.buffer, libc::MSG_WAITALL).until(self.buffer.len())
     }
 
     fn joined(result: Result<Self::Started, Killed>) -> Self::Joined {

@@ -38,7 +38,8 @@ impl Pipe {
     }
 }
 
-/// One splice. `None`: somebody does not know how: the driver, or one of the descriptors.
+/// One splice. `None`: somebody does not know how: the driver, or one of the descriptors. `slow` is the end that may have to be
+/// waited for, and for what.
 ///
 /// A wait point; kill-checked: what raced a kill is counted.
 fn step(
@@ -46,6 +47,7 @@ fn step(
     offset: Option<u64>,
     to: RawFd,
     len: usize,
+    slow: (RawFd, libc::c_short),
     verb: &'static str,
     place: &'static Location<'static>,
 ) -> io::Result<Option<usize>> {
@@ -56,7 +58,9 @@ fn step(
         let result = unsafe { perform(cooperator, sqe, Reason::on(verb, Detail::Descriptor(to)), place)? };
         match usize::try_from(result) {
             Ok(n) => return Ok(Some(n)),
-            Err(_) if result == -libc::EINTR || result == -ERESTARTSYS || result == -libc::EAGAIN => {}
+            Err(_) if result == -libc::EINTR || result == -ERESTARTSYS => {}
+            // It is non-blocking, and somebody else was faster.
+            Err(_) if result == -libc::EAGAIN => wait_ready(cooperator, slow.0, slow.1 as u32, verb, place)?,
             Err(_) if result == -libc::EINVAL => return Ok(None),
             Err(_) => return Err(io::Error::from_raw_os_error(-result)),
         }
@@ -75,7 +79,7 @@ fn empty(
     while left > 0 {
         // A socket without room would hold one of the kernel's worker threads until it has.
         wait_ready(begin()?, to, libc::POLLOUT as u32, verb, place)?;
-        match step(pipe.read.as_raw_fd(), None, to, left, verb, place)? {
+        match step(pipe.read.as_raw_fd(), None, to, left, (to, libc::POLLOUT), verb, place)? {
             Some(0) => return Err(io::ErrorKind::WriteZero.into()),
             Some(n) => {
                 left -= n;
@@ -128,10 +132,11 @@ pub fn splice(from: &impl Stream, to: &impl Stream) -> io::Result<u64> {
 
 fn splice_all(from: &Socket, to: &Socket, done: &mut u64, place: &'static Location<'static>) -> io::Result<()> {
     let pipe = Pipe::new()?;
+    let news = libc::POLLIN | libc::POLLRDHUP;
     loop {
         // As long as nothing comes, none of the kernel's worker threads is held.
-        wait_ready(begin()?, from.fd(), (libc::POLLIN | libc::POLLRDHUP) as u32, "splice", place)?;
-        match step(from.fd(), None, pipe.write.as_raw_fd(), CHUNK, "splice", place)? {
+        wait_ready(begin()?, from.fd(), news as u32, "splice", place)?;
+        match step(from.fd(), None, pipe.write.as_raw_fd(), CHUNK, (from.fd(), news), "splice", place)? {
             Some(0) => return Ok(()),
             Some(n) => empty(&pipe, n, to.fd(), done, "splice", place)?,
             None => return copy_all(from, to, done),
@@ -211,7 +216,8 @@ fn send_part(
     let pipe = Pipe::new()?;
     while *done < len {
         let some = CHUNK.min(usize::try_from(len - *done).unwrap_or(CHUNK));
-        match step(file, Some(offset + *done), pipe.write.as_raw_fd(), some, "sendfile", place)? {
+        let slow = (file, libc::POLLIN);
+        match step(file, Some(offset + *done), pipe.write.as_raw_fd(), some, slow, "sendfile", place)? {
             Some(0) => break,
             Some(n) => empty(&pipe, n, to.fd(), done, "sendfile", place)?,
             None => return send_part_by_hand(to, file, offset, len, done, place),

@@ -296,12 +296,12 @@ macro_rules! packet_socket {
                 send::send(&self.socket, buffer)
             }
 
-            #[doc = concat!("Sends a ", $packet, " that is collected from several buffers; of at most 1,024 of them.")]
+            #[doc = concat!("Sends a ", $packet, " that is collected from several buffers.")]
             ///
             /// A wait point; kill-checked: a kill sends nothing.
             ///
             /// # Errors
-            /// As [`send`](Self::send).
+            /// As [`send`](Self::send), and EMSGSIZE for more than 1,024 buffers.
             #[track_caller]
             pub fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
                 SendingVectored::new(&self.socket, buffers).block()

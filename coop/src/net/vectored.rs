@@ -8,7 +8,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
-/// The kernel takes at most this many buffers a call (`UIO_MAXIOV`); those beyond wait for the next.
+/// The kernel takes at most this many buffers a call (`UIO_MAXIOV`); those beyond wait for the next. Empty ones in front are not
+/// among them: a call that moves nothing would look like the end of the stream.
 const MAX_BUFFERS: usize = 1024;
 
 /// A message header with nothing in it.
@@ -51,13 +52,15 @@ impl Pollable for SendingVectored<'_> {
     }
 
     fn attempt(&mut self) -> Option<io::Result<usize>> {
-        if self.socket.is_stream() && self.buffers.iter().all(|buffer| buffer.is_empty()) {
+        let buffers = &self.buffers[self.buffers.iter().take_while(|buffer| buffer.is_empty()).count()..];
+        if self.socket.is_stream() && buffers.is_empty() {
             return Some(Ok(0));
         }
         let mut header = empty_header();
         // `IoSlice` is an `iovec`, as its docs promise; the kernel only reads those of a message that is sent.
-        header.msg_iov = self.buffers.as_ptr().cast::<libc::iovec>().cast_mut();
-        header.msg_iovlen = self.buffers.len().min(MAX_BUFFERS);
+        header.msg_iov = buffers.as_ptr().cast::<libc::iovec>().cast_mut();
+        // Of a packet no part is sent: the kernel refuses what is too many.
+        header.msg_iovlen = if self.socket.is_stream() { buffers.len().min(MAX_BUFFERS) } else { buffers.len() };
         // SAFETY: the header names live buffers.
         let n = unsafe { libc::sendmsg(self.fd(), &header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
         unless_blocked(sys::check_size(n))
@@ -106,14 +109,17 @@ impl Pollable for ReceivingVectored<'_, '_> {
     }
 
     fn attempt(&mut self) -> Option<io::Result<usize>> {
-        let room = self.buffers.iter().map(|buffer| buffer.len()).sum();
+        let empty = self.buffers.iter().take_while(|buffer| buffer.is_empty()).count();
+        let buffers = &mut self.buffers[empty..];
+        let count = buffers.len().min(MAX_BUFFERS);
+        let room = buffers[..count].iter().map(|buffer| buffer.len()).sum();
         if room == 0 && self.socket.is_stream() {
             return Some(Ok(0));
         }
         let mut header = empty_header();
         // `IoSliceMut` is an `iovec`, as its docs promise.
-        header.msg_iov = self.buffers.as_mut_ptr().cast();
-        header.msg_iovlen = self.buffers.len().min(MAX_BUFFERS);
+        header.msg_iov = buffers.as_mut_ptr().cast();
+        header.msg_iovlen = count;
         // SAFETY: the header names buffers that are borrowed mutably.
         let result = sys::check_size(unsafe { libc::recvmsg(self.fd(), &mut header, libc::MSG_DONTWAIT) });
         match &result {

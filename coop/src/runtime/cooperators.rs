@@ -4,14 +4,15 @@ use super::builder::Builder;
 use super::remote::{Remote, RemoteJoinHandle, reported};
 use super::start::StartError;
 use crate::cooperator::Cooperator;
+use crate::coordinator::Coordinator;
 use crate::error::{Cause, JoinError};
-use crate::task::Task;
+use crate::fiber::Reason;
+use crate::task::{self, Task};
 use std::fmt;
 use std::io;
 use std::num::NonZero;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 /// The Cooperators of a program: that of the calling task, and those that were started with it.
 ///
@@ -176,8 +177,9 @@ pub(super) fn start(builder: Builder) -> Result<CooperatorThread, StartError> {
         let root = || -> io::Result<()> {
             // Whoever waits for the news has gone, if it cannot be left.
             let _ = started.send(Ok(super::remote::remote()?));
-            // Until it is killed.
-            while crate::time::sleep(Duration::MAX).is_ok() {}
+            // Until it is killed. No timer: a virtual clock would go to the end of time for it.
+            let never = Coordinator::held();
+            while task::acquire(&never, Reason::new("wait for the shutdown")).is_ok() {}
             Ok(())
         };
         match builder.run_alone(root) {

@@ -1,7 +1,7 @@
 //! Reaching a Cooperator from other threads.
 
 use crate::cooperator::Cooperator;
-use crate::error::{Cause, JoinError};
+use crate::error::JoinError;
 use crate::handle::wait_ready;
 use crate::inbox::{Inbox, Job};
 use crate::sys;
@@ -9,7 +9,7 @@ use crate::task::{self, Description, Options, Task};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -109,12 +109,17 @@ where
         // SAFETY: the root is set before the loop runs any job, and stays until the loop has ended.
         let root = unsafe { &*cooperator.root.get().cast::<Task>() };
         let body = move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(arguments)));
-            if result.is_err() {
-                // As after any panic, the children are killed; this one goes to the joiner, not to them.
-                let cooperator = Cooperator::required();
-                Task::running(cooperator).node.kill(cooperator, Cause::Parent);
-            }
+            let result = catch_unwind(AssertUnwindSafe(|| f(arguments)));
+            let result = match result {
+                // Nobody will hear of it: the handle is gone, and the job too, which had the other reference.
+                Err(payload) if Arc::strong_count(&report.0) == 1 => resume_unwind(payload),
+                // This one goes to the joiner.
+                Err(payload) => {
+                    task::caught_panic(Cooperator::required());
+                    Err(payload)
+                }
+                result => result,
+            };
             // Nobody on this thread joins the task, so what it returns is dropped when it has ended, and its children with it.
             Outcome { report, result: Some(result.map_err(JoinError::Panicked)) }
         };
@@ -132,7 +137,7 @@ where
     }
 }
 
-/// Owns the value of a task on another thread.
+/// Owns the value of a task on another thread. The panic of a task whose handle was dropped before is one that nobody joins.
 pub struct RemoteJoinHandle<R> {
     shared: Arc<Shared<R>>,
 }

@@ -24,7 +24,7 @@ pub(crate) use scope::{Pending, PendingVtable};
 pub use spawn::{spawn_described, spawn_in_scope};
 pub use together::{Join, join};
 
-pub(crate) use spawn::{drop_payload, spawn_root, spawn_under};
+pub(crate) use spawn::{caught_panic, drop_payload, spawn_root, spawn_under};
 pub(crate) use tree::{Kind, Node};
 pub(crate) use wait::{acquire, begin, begin_io, delivered, park};
 
@@ -72,6 +72,8 @@ pub(crate) struct Task {
     pub(crate) outcome: Cell<Outcome>,
     pub(crate) is_daemon: bool,
     pub(crate) was_born_killed: Cell<bool>,
+    /// Its panic was caught for somebody who is no joiner; and whether it had been killed by then.
+    panic_caught: Cell<Option<bool>>,
     /// A JoinHandle exists: the record and its stack stay when the task ends.
     pub(crate) has_handle: Cell<bool>,
     /// `None`: the record is on the heap, there was no stack to be had.

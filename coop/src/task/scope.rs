@@ -181,10 +181,15 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             if link.is_null() {
                 break;
             }
-            // SAFETY: as in `cancel_pending`; it was unlinked just now, and is settled exactly once.
-            unsafe {
+            // What frees it drops what it owns, which may be the user's, and panic: the others are in flight still, and the frame
+            // is not left before them.
+            let settled = catch_unwind(AssertUnwindSafe(|| {
                 let pending = link.cast::<Pending>();
-                ((*pending).vtable.settle)(pending);
+                // SAFETY: as in `cancel_pending`; it was unlinked just now, and is settled exactly once.
+                unsafe { ((*pending).vtable.settle)(pending) };
+            }));
+            if let Err(payload) = settled {
+                Self::child_panicked(&self.node, cooperator, payload);
             }
         }
     }

@@ -390,6 +390,7 @@ unsafe fn write_record(
             outcome: Cell::new(Outcome::None),
             is_daemon: options.is_daemon,
             was_born_killed: Cell::new(false),
+            panic_caught: Cell::new(None),
             has_handle: Cell::new(true),
             stack,
             vtable,
@@ -449,7 +450,10 @@ where
 /// The end of every task: children first, then the value, then the record.
 fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
     // Before the kills by which it ends its children: those are its own doing.
-    let was_killed = task.node.is_killed();
+    let (was_killed, has_panicked) = match task.panic_caught.get() {
+        Some(was_killed) => (was_killed, true),
+        None => (task.node.is_killed(), outcome == Outcome::Panicked),
+    };
     if outcome == Outcome::Panicked {
         task.node.kill(cooperator, Cause::Parent);
     } else if ptr::eq(cooperator.root.get().cast(), task) {
@@ -471,7 +475,7 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
         // SAFETY: the context is written by switches, none of which is under way.
         stack.top().addr() - unsafe { (*task.fiber.context.get()).rsp }
     });
-    task.description.count_end(was_killed, outcome == Outcome::Panicked, depth);
+    task.description.count_end(was_killed, has_panicked, depth);
     cooperator.counters.live.set(cooperator.counters.live.get() - 1);
     task.node.disown(cooperator);
     task.ended.release();
@@ -502,6 +506,14 @@ pub(super) fn discard(cooperator: &Cooperator, task: &Task) {
         }
         Outcome::None | Outcome::NeverRan | Outcome::Taken => {}
     }
+}
+
+/// The body of the running task has panicked, and the payload was caught for somebody who is no joiner. As after any panic the
+/// children are killed, and the panic is counted.
+pub(crate) fn caught_panic(cooperator: &Cooperator) {
+    let task = Task::running(cooperator);
+    task.panic_caught.set(Some(task.node.is_killed()));
+    task.node.kill(cooperator, Cause::Parent);
 }
 
 fn orphan_panic(cooperator: &Cooperator, task: &Task, payload: Box<dyn Any + Send>) {

@@ -172,3 +172,29 @@ fn messages_and_gaps_add_up() {
         drop(tx);
     });
 }
+
+/// What nobody will see any more goes with the last who would have, all of it, though the drop of one panics.
+#[coop::test]
+fn a_drop_that_panics_leaves_nothing_that_all_have_seen() {
+    struct Panics(Rc<Cell<bool>>);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            assert!(!self.0.replace(false), "on purpose");
+        }
+    }
+    impl Clone for Panics {
+        fn clone(&self) -> Self {
+            Panics(Rc::default())
+        }
+    }
+    let is_armed = Rc::new(Cell::new(false));
+    let (tx, mut first) = chan::broadcast(4);
+    let second = tx.subscribe();
+    for _ in 0..3 {
+        assert!(tx.send(Panics(is_armed.clone())).is_ok() && first.try_recv().is_ok());
+    }
+    is_armed.set(true);
+    assert!(coop::spawn(move || drop(second)).join().is_err());
+    assert_eq!(tx.len(), 0);
+    assert!(tx.send(Panics(is_armed)).is_ok() && first.try_recv().is_ok() && tx.is_empty());
+}

@@ -81,3 +81,16 @@ fn who_waits_longest_gets_it() {
         assert_eq!((second.join().unwrap(), third.join().unwrap()), (Ok(1), Err(RecvError::Closed)));
     });
 }
+
+/// The close is the end for whoever waits already, and for whoever comes, though the sender lives on.
+#[coop::test]
+fn a_close_ends_the_wait() {
+    let (tx, rx) = chan::oneshot::<u8>();
+    coop::wait_all(|s| {
+        let mut waits = s.spawn(|| rx.recv());
+        settle();
+        rx.close();
+        assert_eq!((waits.join().unwrap(), rx.recv()), (Err(RecvError::Closed), Err(RecvError::Closed)));
+    });
+    assert_eq!((rx.try_recv(), tx.send(1)), (Err(TryRecvError::Closed), Err(Unsent(1))));
+}

@@ -210,3 +210,23 @@ fn operations_in_flight_together_each_give_their_buffer_back() -> io::Result<()>
     assert_eq!((&word, std::fs::read(&path)?.as_slice()), (b"to", &b"to_BE or not to be"[..]));
     Ok(())
 }
+
+/// More of them than the kernel looks at in one call: what it would move is nothing, which means the end.
+#[coop::test]
+fn empty_pieces_in_front_are_no_end_of_the_file() -> io::Result<()> {
+    let scratch = Scratch::new();
+    let mut file = File::create_new(scratch.join("file"))?;
+    let mut many = vec![IoSlice::new(b""); 3000];
+    many.push(IoSlice::new(b"here"));
+    assert_eq!(file.write_vectored(&many)?, 4);
+    assert_eq!(file.write_vectored(&many[..3000])?, 0);
+    file.rewind()?;
+    let (mut none, mut some) = ([[0u8; 0]; 3000], [0; 8]);
+    let mut room: Vec<IoSliceMut> = none.iter_mut().map(|none| IoSliceMut::new(none)).collect();
+    assert_eq!(file.read_vectored(&mut room)?, 0, "no room");
+    room.push(IoSliceMut::new(&mut some));
+    assert_eq!(file.read_vectored(&mut room)?, 4);
+    assert_eq!(op::read_vectored_at(&file, &mut room, 1).wait()?, 3);
+    assert_eq!(&some[..4], b"eree");
+    Ok(())
+}

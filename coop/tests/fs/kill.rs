@@ -332,3 +332,27 @@ fn a_terminal_and_a_shared_pipe_are_read_as_they_are_and_a_task_that_waits_for_t
     }
     Ok(())
 }
+
+/// With `COOP_TASKRUN=cooperative` the part is there before the cancel.
+#[test]
+fn a_cancel_tells_of_the_part_that_came_before_it_and_begins_no_other() {
+    coop::run(|| -> io::Result<()> {
+        let (reader, mut writer) = io::pipe()?;
+        let file = File::from(OwnedFd::from(reader));
+        for _ in 0..20 {
+            let mut buf = [0; 8];
+            let got = coop::scope(|s| -> io::Result<usize> {
+                let mut reading = s.start(op::read_exact_at(&file, &mut buf, 0));
+                for _ in 0..3 {
+                    coop::select! { got = &mut reading => panic!("{got:?}"), default => {} }?;
+                }
+                writer.write_all(b"abc")?;
+                Ok(reading.cancel().transpose()?.map_or(0, |got| got.n()))
+            })?;
+            let left = if got == 3 { 0 } else { (&file).read(&mut buf)? };
+            assert_eq!(got + left, 3);
+        }
+        Ok(())
+    })
+    .unwrap();
+}

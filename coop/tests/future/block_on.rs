@@ -411,3 +411,13 @@ fn without_a_descriptor_for_the_inbox_the_call_says_so() {
     })
     .succeeded();
 }
+
+/// Calls that never wait spend their budget like any: nobody starves.
+#[coop::test]
+fn futures_that_are_ready_at_once_leave_the_others_their_turn() {
+    let has_run = Rc::new(Cell::new(false));
+    let runs = has_run.clone();
+    let _other = spawn(move || runs.set(true));
+    let rounds = (0..10_000).take_while(|_| block_on(async { has_run.get() }) == Ok(false)).count();
+    assert!(rounds < 1_000, "{rounds}");
+}

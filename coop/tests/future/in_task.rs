@@ -122,7 +122,7 @@ fn killed_by_name_it_still_gives_what_it_returns() {
     let task = future::in_task(|| coop::sleep(milliseconds(1000)).is_err());
     let_others_run();
     task.kill();
-    assert_eq!(block_on(task).unwrap().unwrap(), true);
+    assert!(block_on(task).unwrap().unwrap());
 }
 
 #[coop::test]

@@ -451,3 +451,31 @@ fn other_peoples_readers_and_writers_run_on_it() {
     .unwrap();
     assert_eq!(peer.join().unwrap().unwrap(), "second line\nrest");
 }
+
+/// A Waker's drop is a user's, and may panic: by then nothing watches the descriptor any more.
+#[test]
+fn a_waker_whose_drop_panics_leaves_no_poll_behind() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    coop::run(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Async::new(listener);
+        let mut task = spawn(move || {
+            let waker = Waker::from(Arc::new(Panics));
+            assert!(listener.poll_readable(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            coop::sleep(Duration::from_millis(1)).unwrap();
+        });
+        assert!(task.join().is_err());
+        assert_eq!(coop::__private::census().operations, 0);
+        std::net::TcpListener::bind(address).expect("the port is free");
+    });
+}

@@ -120,7 +120,11 @@ fn a_waker_that_is_left_over_does_nothing() {
         kept.borrow_mut().push(context.waker().clone());
     };
     coop::run(|| {
-        block_on(poll_fn(|context| Poll::Ready(keep(context)))).unwrap();
+        block_on(poll_fn(|context| {
+            keep(context);
+            Poll::Ready(())
+        }))
+        .unwrap();
         // After the call, from here and from another thread, while the same task waits in the next one.
         let leftover = kept.borrow()[0].clone();
         leftover.wake_by_ref();
@@ -269,4 +273,28 @@ fn what_another_thread_sends_in_the_moment_of_a_kill_is_received_or_still_there(
     drop(go);
     sender.join().unwrap();
     assert_eq!(received + killed, ROUNDS);
+}
+
+/// A Waker that is gone wakes nobody: when the last was dropped, here or on another thread, the task waits for ever, and that is
+/// found out.
+#[test]
+fn when_the_last_clone_has_been_dropped_it_is_a_deadlock() {
+    for is_elsewhere in [false, true] {
+        coop::run(|| {
+            let kept = Rc::new(RefCell::new(None));
+            let takes = kept.clone();
+            spawn(move || {
+                let last: Waker = takes.take().unwrap();
+                match is_elsewhere {
+                    true => drop(thread::spawn(move || drop(last))),
+                    false => drop(last),
+                }
+            });
+            let waits = poll_fn(|context| {
+                kept.replace(Some(context.waker().clone()));
+                Poll::<()>::Pending
+            });
+            assert_eq!(block_on(waits).unwrap_err().cause(), coop::Cause::Resources);
+        });
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{is_killed, kind, times_out};
 use coop::net::{TcpListener, TcpStream, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
-use coop::{Operation, op};
+use coop::{Builder, Driver, Operation, op};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -129,4 +129,29 @@ fn unix_listeners_accept_ahead_too() -> io::Result<()> {
     assert_eq!(connections.accept()?.recv(&mut [0; 8])?, 6);
     assert!(format!("{connections:?}").contains("accepted: 0"));
     Ok(())
+}
+
+/// As many as are accepted ahead, and more, are set aside for flights that nobody looks at: the next who asks is not one of them.
+#[test]
+fn what_is_set_aside_for_others_keeps_nobody_waiting() {
+    let default = Builder::new;
+    let epoll = || Builder::new().driver(Driver::Epoll);
+    for (turn, (builder, aside)) in [(default(), 300), (epoll(), 130), (epoll(), 300)].into_iter().enumerate() {
+        let all = || -> io::Result<()> {
+            let name = format!("\0coop-aside-{}-{turn}", std::process::id());
+            let listener = UnixListener::bind(&name)?;
+            let connections = listener.accept_ahead();
+            coop::scope(|s| -> io::Result<()> {
+                let flights: Vec<_> = (0..aside).map(|_| s.start(op::accept_next(&connections))).collect();
+                let clients: Vec<_> = (0..aside + 1).map(|_| UnixStream::connect(&name)).collect::<io::Result<_>>()?;
+                coop::timeout(Duration::from_secs(20), || connections.accept().map(drop))?;
+                for flight in flights {
+                    flight.wait()?;
+                }
+                assert_eq!(clients.len(), aside + 1);
+                Ok(())
+            })
+        };
+        builder.run(all).unwrap().unwrap();
+    }
 }

@@ -142,3 +142,41 @@ fn a_kill_and_an_error_say_how_far_it_got() {
     let (a, b) = UnixStream::pair().unwrap();
     assert_eq!(kind(splice(&a, &b)), io::ErrorKind::Unsupported, "no Cooperator");
 }
+
+/// A socket in non-blocking mode, from which somebody else takes what a splice was told of.
+#[test]
+fn what_somebody_else_has_taken_is_waited_for_and_not_asked_for_in_a_loop() {
+    coop::run(|| -> io::Result<()> {
+        let (from, mut peer) = std::os::unix::net::UnixStream::pair()?;
+        from.set_nonblocking(true)?;
+        let mut thief = from.try_clone()?;
+        let from = UnixStream::from(from);
+        let (to, sink) = UnixStream::pair()?;
+        coop::scope(|s| -> io::Result<()> {
+            let mut splicing = s.spawn(|| splice(&from, &to));
+            coop::sleep(Duration::from_millis(5))?;
+            peer.write_all(b"stolen")?;
+            assert_eq!(thief.read(&mut [0; 8])?, 6);
+            coop::sleep(Duration::from_millis(5))?;
+            let before = time_of_this_thread();
+            coop::sleep(Duration::from_millis(200))?;
+            let used = time_of_this_thread() - before;
+            assert!(used < Duration::from_millis(20), "{used:?} of 200 ms");
+            peer.write_all(b"for all")?;
+            peer.shutdown(Shutdown::Write)?;
+            assert_eq!(splicing.join().unwrap()?, 7);
+            let mut got = [0; 7];
+            sink.recv_exact(&mut got)?;
+            assert_eq!(&got, b"for all");
+            Ok(())
+        })
+    })
+    .unwrap();
+}
+
+fn time_of_this_thread() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for a time.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

@@ -341,3 +341,19 @@ fn without_a_descriptor_left_errors_say_so() -> io::Result<()> {
     assert_eq!(kind(TcpListener::bind(Vec::new())), io::ErrorKind::InvalidInput);
     Ok(())
 }
+
+/// More of them than the kernel looks at in one call: what it would move is nothing, which means the end.
+#[coop::test]
+fn empty_buffers_in_front_are_no_end_of_the_stream() -> io::Result<()> {
+    let (ours, theirs) = pair()?;
+    let mut many = vec![IoSlice::new(b""); 1500];
+    many.push(IoSlice::new(b"here"));
+    assert_eq!(ours.send_vectored(&many)?, 4);
+    let (mut none, mut some) = ([[0u8; 0]; 1500], [0; 8]);
+    let mut room: Vec<IoSliceMut> = none.iter_mut().map(|none| IoSliceMut::new(none)).collect();
+    assert_eq!(theirs.recv_vectored(&mut room)?, 0, "no room");
+    room.push(IoSliceMut::new(&mut some));
+    assert_eq!(theirs.recv_vectored(&mut room)?, 4);
+    assert_eq!(&some[..4], b"here");
+    Ok(())
+}

@@ -1,11 +1,11 @@
 //! Unix streams and packets: addresses, credentials, packets.
 
 use crate::common::{is_killed, kind, times_out};
-use coop::net::{UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
+use coop::net::{UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
 use coop::{Killed, Operation, op};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// A path that is removed in the end.
@@ -134,4 +134,68 @@ fn packets_can_be_killed_and_have_deadlines() -> io::Result<()> {
         assert_eq!(server.join().unwrap(), [true], "the error that says so, and no more");
     });
     Ok(())
+}
+
+/// By 108 bytes without a NUL, which only sockets that are not made by Rust have.
+#[coop::test]
+fn a_peer_whose_path_fills_its_address_is_told_like_others() -> io::Result<()> {
+    let start = std::env::temp_dir().join(format!("coop-unix-long-{}-", std::process::id()));
+    let start = start.to_str().unwrap();
+    let path = Temporary(PathBuf::from(format!("{start:x<108}")));
+    let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [b'x' as _; 108] };
+    address.sun_path.iter_mut().zip(start.bytes()).for_each(|(to, from)| *to = from as _);
+    let bound = |kind| -> io::Result<OwnedFd> {
+        // SAFETY: the descriptor is new; the address is as long as is said.
+        unsafe {
+            let fd = OwnedFd::from_raw_fd(libc::socket(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0));
+            let len = size_of_val(&address) as libc::socklen_t;
+            match libc::bind(fd.as_raw_fd(), (&raw const address).cast(), len) {
+                0 => Ok(fd),
+                _ => Err(io::Error::last_os_error()),
+            }
+        }
+    };
+    let name = format!("\0coop-unix-long-{}", std::process::id());
+    let ours = UnixDatagram::bind(&name)?;
+    let peer = UnixDatagram::from(bound(libc::SOCK_DGRAM)?);
+    assert_eq!(peer.local_path()?.as_ref(), Some(&path.0));
+    peer.send_to(b"hello", &name)?;
+    assert_eq!(ours.recv_from(&mut [0; 8])?, (5, Some(path.0.clone())));
+    Ok(())
+}
+
+/// Of a stream the first are used; of a packet no part is sent.
+#[coop::test]
+fn a_packet_of_too_many_buffers_is_refused() -> io::Result<()> {
+    let (a, b) = UnixSeqpacket::pair()?;
+    let many = [IoSlice::new(b"x"); 1025];
+    assert_eq!(a.send_vectored(&many).unwrap_err().raw_os_error(), Some(libc::EMSGSIZE));
+    assert_eq!(a.send_vectored(&many[1..])?, 1024);
+    assert_eq!(b.recv(&mut [0; 2000])?, 1024);
+    Ok(())
+}
+
+/// Two submissions: one moves at most 2 GiB.
+#[test]
+fn three_gibibytes_in_flight_are_sent_to_the_last() {
+    const LEN: usize = 3 << 30;
+    // SAFETY: new memory that nobody writes to: the same page of zeros throughout.
+    let zeros = unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let zeros = libc::mmap(std::ptr::null_mut(), LEN, libc::PROT_READ, flags, -1, 0);
+        assert_ne!(zeros, libc::MAP_FAILED);
+        std::slice::from_raw_parts(zeros.cast::<u8>(), LEN)
+    };
+    coop::run(|| -> io::Result<()> {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair()?;
+        let ours = UnixStream::from(ours);
+        let reader = std::thread::spawn(move || io::copy(&mut theirs, &mut io::sink()));
+        let sent = coop::scope(|s| s.start(op::send_all(&ours, zeros)).wait().map(|sent| sent.n()))?;
+        drop(ours);
+        assert_eq!((sent, reader.join().unwrap()?), (LEN, LEN as u64));
+        Ok(())
+    })
+    .unwrap();
+    // SAFETY: nobody refers to it any more.
+    unsafe { libc::munmap(zeros.as_ptr().cast_mut().cast(), LEN) };
 }

@@ -3,7 +3,7 @@
 use crate::common::{LONG, Silent, closed, errno, kind, times_out};
 use crate::{alone, descriptors, leaks_nothing};
 use coop::net::{DescriptorsLost, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, splice};
-use coop::op;
+use coop::{Builder, Driver, op};
 use std::fs::File;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -239,8 +239,8 @@ fn no_more_are_accepted_than_so_many_and_none_is_lost() {
             coop::run(|| {
                 let name = format!("\0coop-ahead-many-{}", std::process::id());
                 let listener = UnixListener::bind(&name).unwrap();
-                let connections = listener.accept_ahead();
                 let before = descriptors();
+                let connections = listener.accept_ahead();
                 let clients: Vec<_> = (0..400u32)
                     .map(|number| {
                         let client = UnixStream::connect(&name).unwrap();
@@ -342,5 +342,39 @@ fn without_descriptors_it_says_so_and_goes_on_later() {
             drop(taken);
             assert_eq!(connections.accept().unwrap().peer_addr().unwrap(), client.local_addr().unwrap());
         });
+    });
+}
+
+/// Its descriptor's number is another listener's then: whose connections are left alone.
+#[test]
+fn accepting_ahead_that_was_forgotten_takes_nothing_of_a_later_listener() {
+    alone("leaks::accepting_ahead_that_was_forgotten_takes_nothing_of_a_later_listener", || {
+        for builder in [Builder::new(), Builder::new().driver(Driver::Epoll)] {
+            let all = || -> io::Result<()> {
+                let (first, _) = listen();
+                let number = first.as_raw_fd();
+                std::mem::forget(first.accept_ahead());
+                coop::sleep(Duration::from_millis(1))?;
+                drop(first);
+                let (second, address) = listen();
+                assert_eq!(second.as_raw_fd(), number);
+                coop::scope(|s| -> io::Result<()> {
+                    let mut accepting = s.spawn(|| coop::timeout(Duration::from_secs(20), || second.accept()));
+                    coop::yield_now()?;
+                    let client = TcpStream::connect(address)?;
+                    assert_eq!(accepting.join().unwrap()?.1, client.local_addr()?);
+                    Ok(())
+                })
+            };
+            builder.run(all).unwrap().unwrap();
+        }
+        // Nor does it keep its port: that goes with the Cooperator.
+        let address = coop::run(|| {
+            let (listener, address) = listen();
+            std::mem::forget(listener.accept_ahead());
+            address
+        });
+        let error = std::net::TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     });
 }

@@ -177,3 +177,35 @@ fn the_users_destructors_run_before_the_catch_or_after_the_drain() {
     ];
     assert_eq!(trace.take(), expected);
 }
+
+/// What was forgotten is freed by its scope, and what that drops may panic: the rest is in flight still.
+#[test]
+fn destructors_that_panic_in_the_drain_of_a_scope_leave_nothing_behind() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    coop::run(|| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut buffer = [0; 8];
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            coop::wait_all(|s| {
+                std::mem::forget(s.start(op::unblock(|| Panics)));
+                std::mem::forget(s.start(op::unblock(|| Panics)));
+                std::mem::forget(s.start(op::recv(&ours, &mut buffer)));
+                let has_come = s.start(op::unblock(|| std::thread::sleep(Duration::from_millis(20))));
+                has_come.wait().unwrap();
+            });
+        }));
+        assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"on purpose"), "the first goes on from the scope");
+        assert_eq!(coop::__private::census().operations, 1, "that of the inbox");
+        theirs.send_all(b"late").unwrap();
+        coop::sleep(Duration::from_millis(1)).unwrap();
+        assert_eq!(buffer, [0; 8], "nobody writes to it any more");
+        // The chain of frames is whole.
+        let late = coop::deadline(Duration::from_millis(1), || coop::sleep(LONG)).1;
+        assert!(late.is_expired() && coop::wait_all(|s| s.spawn(|| coop::yield_now()).join()).unwrap().is_ok());
+    });
+}

@@ -99,3 +99,16 @@ fn setting_works_in_a_destructor_of_a_killed_task() {
         assert!(task.join().unwrap().is_err());
     });
 }
+
+/// Handles that have what they wait for at once spend their budget like any call: nobody starves.
+#[coop::test]
+fn handles_that_are_ready_at_once_leave_the_others_their_turn() {
+    let (event, has_run) = (Event::new(), std::cell::Cell::new(false));
+    event.set();
+    coop::wait_all(|s| {
+        s.spawn(|| has_run.set(true));
+        let wait = || coop::wait_all(|inner| inner.start(op::wait(&event)).wait()).is_ok() && !has_run.get();
+        let rounds = (0..10_000).take_while(|_| wait()).count();
+        assert!(rounds < 1_000, "{rounds}");
+    });
+}
