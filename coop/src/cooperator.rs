@@ -3,7 +3,7 @@
 use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::inbox::{Inbox, Job};
-use crate::ring::{Completion, Driver, Patience, Ring, Slots, Sqe};
+use crate::ring::{BELL, Completion, Driver, Patience, Ring, Slots, Sqe};
 use crate::scheduler::Scheduler;
 use crate::stack::Pool;
 use crate::sys;
@@ -199,7 +199,11 @@ impl Cooperator {
     /// The inbox, from now on watched by the ring.
     pub(crate) fn open_inbox(&self) -> io::Result<Arc<Inbox>> {
         if self.inbox.get().is_none() {
-            let _ = self.inbox.set(Arc::new(Inbox::new()?));
+            let new = Inbox::new()?;
+            let inbox = self.inbox.get_or_init(|| Arc::new(new));
+            if let Some(ring) = self.ring.for_messages() {
+                inbox.connect(ring, BELL);
+            }
             self.watch_inbox();
         }
         Ok(self.inbox.get().expect("set above").clone())
@@ -217,10 +221,13 @@ impl Cooperator {
 
     /// Runs the jobs that other threads have left.
     pub(crate) fn run_jobs(&self) {
+        let (by_message, by_event) = (self.slots.take_ring(), self.bell.has_rung.take());
         if let Some(inbox) = self.inbox.get()
-            && self.bell.has_rung.take()
+            && (by_message || by_event)
         {
-            inbox.silence();
+            if by_event {
+                inbox.silence();
+            }
             inbox.take().into_iter().for_each(|job| job());
             self.watch_inbox();
         }

@@ -1,12 +1,12 @@
 //! What other threads leave for a Cooperator: the only thing that two threads share.
 //!
-//! A queue behind a lock that is held for a push or a swap, and an eventfd that the Cooperator's ring watches while a
-//! [`Remote`](crate::Remote) exists, or a call is out with a worker thread.
+//! A queue behind a lock that is held for a push or a swap, and a bell: whoever leaves the first job rings it. It sends the
+//! Cooperator's ring a message where the kernel does that, and else makes an eventfd readable that the ring watches.
 
 use crate::sys::Bell;
 use crate::sys::shared::{Arc, Mutex, PoisonError, Weak};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{Ordering, fence};
 
 /// Work for the Cooperator's thread. It runs on the loop's stack: it may spawn, but must not wait or run user code.
@@ -71,14 +71,20 @@ impl Inbox {
         !self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).jobs.is_empty()
     }
 
+    /// Rings by messages to this ring, with this user data, if it can.
+    pub(crate) fn connect(&self, ring: OwnedFd, user_data: u64) {
+        self.inner.bell.connect(ring, user_data);
+    }
+
     /// Takes no more jobs. Returns those that nobody will run.
     pub(crate) fn close(&self) -> Vec<Job> {
+        self.inner.bell.disconnect();
         let mut queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.is_closed = true;
         std::mem::take(&mut queue.jobs)
     }
 
-    /// Readable when jobs have come since [`Inbox::silence`].
+    /// Readable when jobs have come since [`Inbox::silence`] of which no message told.
     pub(crate) fn bell(&self) -> RawFd {
         self.inner.bell.fd()
     }

@@ -1,7 +1,8 @@
 //! The inbox of a Cooperator, the only queue that threads share, under loom: its source, with loom's locks in the place of
 //! std's, in every interleaving of the threads that push and the one that takes.
 //!
-//! The bell is the eventfd, as far as it matters: it keeps that it was rung until it is silenced, and one who waits for it wakes.
+//! The bell is the eventfd, as far as it matters: it keeps that it was rung until it is silenced, and one who waits for it wakes. A
+//! message to the ring is the same: its completion is kept until it is looked at.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -34,6 +35,10 @@ mod sys {
             *self.is_rung.lock().unwrap() = true;
             self.news.notify_one();
         }
+
+        pub(crate) fn connect(&self, _: std::os::fd::OwnedFd, _: u64) {}
+
+        pub(crate) fn disconnect(&self) {}
 
         pub(crate) fn silence(&self) {
             *self.is_rung.lock().unwrap() = false;

@@ -15,11 +15,12 @@ mod uring;
 pub(crate) use completion::{Completion, Cqe};
 pub(crate) use epoll::Epoll;
 pub(crate) use simulated::Simulated;
-pub(crate) use slots::Slots;
+pub(crate) use slots::{BELL, Slots};
 pub(crate) use submission::{AT_POSITION, POLL_FIRST, Sqe};
 pub(crate) use uring::{TaskRun, Uring};
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// How long [`Ring::enter`] may wait for a completion.
@@ -58,6 +59,16 @@ pub(crate) enum Driver {
     Uring(Box<Uring>),
     Epoll(Box<Epoll>),
     Simulated(Box<Simulated>),
+}
+
+impl Driver {
+    /// A descriptor by which others can send it messages, if it is one to take them.
+    pub(crate) fn for_messages(&self) -> Option<OwnedFd> {
+        match self {
+            Driver::Uring(ring) => ring.duplicate(),
+            _ => None,
+        }
+    }
 }
 
 impl Ring for Driver {

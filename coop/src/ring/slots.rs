@@ -16,6 +16,9 @@ struct Slot {
 /// User data of submissions whose completion means nothing to anyone.
 pub(crate) const NOBODY: u64 = 0;
 
+/// User data of the messages by which other threads ring: of no slot's either, since generations begin with 1.
+pub(crate) const BELL: u64 = 1;
+
 const NONE: u32 = u32::MAX;
 
 /// The operations in flight.
@@ -24,6 +27,7 @@ pub(crate) struct Slots {
     free: Cell<u32>,
     in_flight: Cell<usize>,
     strays: Cell<u64>,
+    has_rung: Cell<bool>,
 }
 
 impl Slots {
@@ -33,6 +37,7 @@ impl Slots {
             free: Cell::new(NONE),
             in_flight: Cell::new(0),
             strays: Cell::new(0),
+            has_rung: Cell::new(false),
         }
     }
 
@@ -68,6 +73,10 @@ impl Slots {
         let slots = unsafe { &mut *self.slots.get() };
         let target = match slots.get_mut(index as usize) {
             Some(slot) if slot.generation == generation && slot.target.is_some() => slot,
+            _ if cqe.user_data == BELL => {
+                self.has_rung.set(true);
+                return;
+            }
             _ => {
                 self.strays.set(self.strays.get() + 1);
                 return;
@@ -75,7 +84,7 @@ impl Slots {
         };
         let last = !cqe.has_more();
         let completion = if last {
-            // Generation 0 is skipped: with slot 0 it would be `NOBODY`.
+            // Generation 0 is skipped: with slot 0 it would be `NOBODY`, with slot 1 `BELL`.
             target.generation = target.generation.checked_add(1).unwrap_or(1);
             target.next = self.free.replace(index);
             self.in_flight.set(self.in_flight.get() - 1);
@@ -100,6 +109,11 @@ impl Slots {
     /// Operations without a last completion yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.get()
+    }
+
+    /// Whether a message has rung since the last time.
+    pub(crate) fn take_ring(&self) -> bool {
+        self.has_rung.take()
     }
 
     /// Completions that belonged to nobody.
@@ -138,6 +152,8 @@ mod tests {
         slots.deliver(Cqe { user_data: key, result: 4, flags: 0 });
         slots.deliver(Cqe { user_data: 0xdead_beef_0000_4444, result: 5, flags: 0 });
         slots.deliver(Cqe { user_data: NOBODY, result: 6, flags: 0 });
+        slots.deliver(Cqe { user_data: BELL, result: 0, flags: 0 });
+        assert!(slots.take_ring() && !slots.take_ring());
         assert_eq!(*log.0.borrow(), [(1, false), (2, true)]);
         assert!(other.0.borrow().is_empty());
         assert_eq!((slots.strays(), slots.in_flight()), (3, 1));

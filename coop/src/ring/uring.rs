@@ -7,7 +7,7 @@ use io_uring::IoUring;
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// When the kernel runs the second half of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,12 @@ impl Uring {
             TaskRun::Cooperative => builder.setup_coop_taskrun(),
         };
         builder.build(entries)
+    }
+
+    /// Another descriptor of it, which keeps it open. `None`: there are no more to be had.
+    pub(super) fn duplicate(&self) -> Option<OwnedFd> {
+        // SAFETY: see `ring`; it is open as long as it is borrowed here.
+        unsafe { BorrowedFd::borrow_raw((*self.ring.get()).as_raw_fd()) }.try_clone_to_owned().ok()
     }
 
     /// Moves the backlog into the submission queue as far as it goes.

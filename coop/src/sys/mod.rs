@@ -1,8 +1,12 @@
 //! System calls and kernel constants, nothing else: each function is one call with its errno turned into `io::Error`.
 
+mod bell;
+
+pub(crate) use bell::Bell;
+
 use std::fmt;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::process::abort;
 use std::ptr;
 
@@ -88,29 +92,6 @@ pub(crate) fn eventfd_wake(fd: RawFd) {
     let one = 1u64;
     // SAFETY: eight readable bytes, as an eventfd wants.
     unsafe { libc::write(fd, (&raw const one).cast(), 8) };
-}
-
-/// A descriptor that is readable from when it was rung until it is silenced: an eventfd.
-pub(crate) struct Bell(OwnedFd);
-
-impl Bell {
-    pub(crate) fn new() -> io::Result<Self> {
-        eventfd().map(Bell)
-    }
-
-    pub(crate) fn ring(&self) {
-        eventfd_wake(self.0.as_raw_fd());
-    }
-
-    pub(crate) fn silence(&self) {
-        let mut count = 0u64;
-        // SAFETY: eight writable bytes, as an eventfd wants; it is non-blocking.
-        unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) };
-    }
-
-    pub(crate) fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
 }
 
 /// What the inbox is built with. By this name, so that a model checker can put its own in their place.
