@@ -1,6 +1,7 @@
 //! Several Cooperators in a process: started together or one by one, reached by name, and shut down together.
 
-use coop::{Builder, Cause, JoinError, cooperators};
+use coop::chan::passage;
+use coop::{Builder, Cause, JoinError, cooperators, op};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -270,4 +271,85 @@ fn time_does_not_run_away_from_a_thread_without_work() {
     };
     let mut task = thread.remote().submit(sleep).map_err(drop).unwrap();
     assert_eq!(task.join().unwrap(), Ok(hour));
+}
+
+/// A handle to a task elsewhere is waited for among other things, and kills.
+#[test]
+fn a_task_elsewhere_is_an_arm_and_is_killed_from_here() {
+    let other = Builder::new().start().unwrap();
+    let remote = other.remote().clone();
+    coop::run(|| -> Result<(), coop::Killed> {
+        let (tell, told) = passage(8);
+        let tell_too = tell.clone();
+        let task = move || {
+            let child = coop::spawn(move || tell_too.try_send(("child", coop::sleep(Duration::MAX))));
+            let ended = coop::sleep(Duration::MAX);
+            drop(child);
+            tell.try_send(("task", ended)).unwrap();
+            ended
+        };
+        let mut sleeper = remote.submit(task).map_err(drop).unwrap();
+        let mut quick = remote.submit(|| 7).map_err(drop).unwrap();
+        // Pending, then won; a handle whose value is taken disables its arm.
+        let first = coop::select! {
+            _ = &mut sleeper => None,
+            seven = &mut quick => Some(seven.unwrap()),
+        }?;
+        assert_eq!(first, Some(7));
+        assert!(quick.is_finished() && !sleeper.is_finished());
+        assert!(matches!(quick.join(), Err(JoinError::AlreadyJoined)));
+        let second = coop::select! {
+            _ = &mut quick => "quick",
+            _ = &mut sleeper => "sleeper",
+            _ = op::after(Duration::from_millis(2)) => "time",
+        }?;
+        assert_eq!(second, "time");
+        sleeper.kill();
+        let line = line!() - 1;
+        let ended = coop::select! {
+            _ = &mut quick => None,
+            ended = &mut sleeper => Some(ended.unwrap()),
+        }?;
+        let killed = ended.unwrap().unwrap_err();
+        let by = |killed: &coop::Killed| match killed.cause() {
+            Cause::Explicit(place) => (place.file(), place.line()),
+            cause => panic!("{cause}"),
+        };
+        assert_eq!(by(&killed), (file!(), line));
+        let mut ends: Vec<_> = (0..2).map(|_| told.recv().unwrap()).map(|(who, end)| (who, end.is_err())).collect();
+        ends.sort();
+        assert_eq!(ends, [("child", true), ("task", true)], "the kill reaches the children");
+        // What has ended, or is gone, is not killed.
+        sleeper.kill();
+        quick.kill();
+        Ok(())
+    })
+    .unwrap();
+    let mut late = remote.submit(|| ()).map_err(drop).unwrap();
+    late.join().unwrap();
+    drop(other);
+    late.kill();
+}
+
+/// Tasks that are killed from another thread at any moment of their lives: none is missed, none is hit twice, none after its end.
+#[test]
+fn kills_from_elsewhere_race_the_ends_of_tasks() {
+    let other = Builder::new().start().unwrap();
+    let mut seen = [0; 2];
+    for round in 0..2000u64 {
+        let task = move || match round % 3 {
+            0 => coop::sleep(Duration::MAX).is_err(),
+            1 => coop::yield_now().is_err(),
+            _ => coop::sleep(Duration::from_micros(round % 50)).is_err(),
+        };
+        let mut handle = other.remote().submit(task).map_err(drop).unwrap();
+        if round % 7 == 0 {
+            std::thread::yield_now();
+        }
+        handle.kill();
+        let was_killed = handle.join().unwrap();
+        assert!(was_killed || round % 3 != 0, "one that sleeps for ever ends by its kill");
+        seen[usize::from(was_killed)] += 1;
+    }
+    assert!(seen[1] >= 667, "{seen:?}");
 }

@@ -831,13 +831,25 @@ unsafe impl<S: Side> Flight for AtPost<S> {
     }
 }
 
+impl<T> Receiver<T> {
+    /// What `op::receive` gives.
+    pub(crate) fn crossing(&self) -> Crossing<Receiving<'_, T>> {
+        Crossing::new(Receiving { passage: &self.passage })
+    }
+
+    /// Every sender is gone. What was sent may still be there.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.passage.lock().senders == 0
+    }
+}
+
 impl<T> end::Sealed for &Receiver<T> {}
 
 impl<'a, T> ReceivingEnd for &'a Receiver<T> {
     type Receive = Crossing<Receiving<'a, T>>;
 
     fn receive(self) -> Self::Receive {
-        Crossing::new(Receiving { passage: &self.passage })
+        self.crossing()
     }
 }
 

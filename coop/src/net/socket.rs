@@ -43,6 +43,11 @@ impl Socket {
         Ok(Socket { is_stream, ..Self::new(fd) })
     }
 
+    /// The same socket by another descriptor.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Socket { fd: self.fd.try_clone()?, is_drained: AtomicBool::new(false), is_stream: self.is_stream })
+    }
+
     /// Two connected Unix sockets.
     pub(super) fn pair(kind: i32) -> io::Result<(Self, Self)> {
         let mut fds = [0; 2];

@@ -24,6 +24,18 @@ macro_rules! socket_type {
     (@out $name:ident) => {
         impl Sealed for $name {}
 
+        impl $name {
+            /// Another reference to the same socket, by a descriptor of its own: for a task, or a crate, that wants to own the half
+            /// it reads from or writes to. (To share one, a reference will do: every call takes `&self`.) What is set or shut
+            /// down by one is so for both. Not a wait point.
+            ///
+            /// # Errors
+            /// Those of fcntl(2): too many descriptors.
+            pub fn try_clone(&self) -> io::Result<Self> {
+                Ok($name { socket: self.socket.try_clone()? })
+            }
+        }
+
         impl AsFd for $name {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.socket.as_owned().as_fd()

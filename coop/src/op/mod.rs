@@ -7,6 +7,7 @@
 mod blocking;
 mod chan;
 mod fs;
+mod io;
 mod net;
 mod process;
 mod signal;
@@ -16,6 +17,7 @@ mod time;
 pub use blocking::*;
 pub use chan::*;
 pub use fs::*;
+pub use io::*;
 pub use net::*;
 pub use process::*;
 pub use signal::*;

@@ -1,7 +1,8 @@
 //! Several Cooperators, each on a thread of its own.
 
 use super::builder::Builder;
-use super::remote::{Remote, RemoteJoinHandle, reported};
+use super::remote::Remote;
+use super::remote_join::{RemoteJoinHandle, reported};
 use super::start::StartError;
 use crate::cooperator::Cooperator;
 use crate::coordinator::Coordinator;
@@ -172,7 +173,7 @@ pub(super) fn start(builder: Builder) -> Result<CooperatorThread, StartError> {
     let builder = builder.or_name(|| "cooperator".to_owned());
     let name = builder.given_name().map_or(String::new(), |name| name.replace('\0', ""));
     let (started, news) = mpsc::channel();
-    let (report, end) = reported();
+    let (report, end) = reported(None);
     let body = move || {
         let root = || -> io::Result<()> {
             // Whoever waits for the news has gone, if it cannot be left.

@@ -6,13 +6,15 @@ mod entry;
 mod exit;
 mod forked;
 mod remote;
+mod remote_join;
 mod start;
 
 pub use builder::{Builder, SpareStacks, run};
 pub use cooperators::{CooperatorThread, Cooperators, cooperators, per_core};
 pub use entry::{MainOptions, TestOptions, main, test};
 pub use exit::exit;
-pub use remote::{Remote, RemoteJoinHandle, remote, submit};
+pub use remote::{Remote, remote, submit};
+pub use remote_join::RemoteJoinHandle;
 pub use start::{Driver, StartError};
 
 use crate::cooperator::{Cooperator, Stuck};

@@ -1,17 +1,13 @@
 //! Reaching a Cooperator from other threads.
 
+use super::remote_join::{Found, Reach, RemoteJoinHandle, Reporter, reported};
 use crate::cooperator::Cooperator;
 use crate::error::JoinError;
-use crate::handle::wait_ready;
 use crate::inbox::{Inbox, Job};
-use crate::sys;
 use crate::task::{self, Description, Options, Task};
 use std::fmt;
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The `Send` reference to a Cooperator: starts tasks on its thread. While one exists the Cooperator is not deadlocked, but it
 /// does not keep the Cooperator from ending.
@@ -99,20 +95,21 @@ where
     A: Send + 'static,
     R: Send + 'static,
 {
-    let (report, handle) = reported();
+    let reach = Reach::new(remote.inbox.back_door());
+    let (report, handle) = reported(Some(reach.clone()));
     let arguments = Arc::new(Mutex::new(Some(arguments)));
-    let (given, ours) = (arguments.clone(), handle.shared.clone());
+    let given = arguments.clone();
     let job = move || {
         let taken = given.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(arguments) = taken else { return };
         let cooperator = Cooperator::required();
         // SAFETY: the root is set before the loop runs any job, and stays until the loop has ended.
         let root = unsafe { &*cooperator.root.get().cast::<Task>() };
+        let found = Found(reach.clone());
         let body = move || {
             let result = catch_unwind(AssertUnwindSafe(|| f(arguments)));
             let result = match result {
-                // Nobody will hear of it: the handle is gone, and the job too, which had the other reference.
-                Err(payload) if Arc::strong_count(&report.0) == 1 => resume_unwind(payload),
+                Err(payload) if report.is_for_nobody() => resume_unwind(payload),
                 // This one goes to the joiner.
                 Err(payload) => {
                     task::caught_panic(Cooperator::required());
@@ -121,11 +118,12 @@ where
                 result => result,
             };
             // Nobody on this thread joins the task, so what it returns is dropped when it has ended, and its children with it.
-            Outcome { report, result: Some(result.map_err(JoinError::Panicked)) }
+            Outcome { ended: Some((report, result.map_err(JoinError::Panicked))), _found: found }
         };
-        if let Err(body) = task::spawn_under(root, description, options, body) {
-            cooperator.leave_job(Box::new(|| drop(body)));
-            Reporter(ours).end(Err(JoinError::NeverRan));
+        match task::spawn_under(root, description, options, body) {
+            Ok(task) => reach.task_begins(task),
+            // With the body goes its reporter: the task never ran.
+            Err(body) => cooperator.leave_job(Box::new(|| drop(body))),
         }
     };
     match remote.inbox.push(Box::new(job)) {
@@ -137,121 +135,16 @@ where
     }
 }
 
-/// Owns the value of a task on another thread. The panic of a task whose handle was dropped before is one that nobody joins.
-pub struct RemoteJoinHandle<R> {
-    shared: Arc<Shared<R>>,
-}
-
-struct Shared<R> {
-    state: Mutex<State<R>>,
-    ended: Condvar,
-}
-
-enum State<R> {
-    /// With an eventfd, when a task waits for it.
-    Running(Option<OwnedFd>),
-    Ended(Result<R, JoinError>),
-    Taken,
-}
-
-// SAFETY: a `JoinError` holds a `Send` payload, and `R` is `Send`; the eventfd is.
-unsafe impl<R: Send> Send for Shared<R> {}
-// SAFETY: everything is behind a lock.
-unsafe impl<R: Send> Sync for Shared<R> {}
-
-/// Tells the other thread how the task ended; by being dropped unused, that it never ran.
-pub(super) struct Reporter<R>(Arc<Shared<R>>);
-
 /// A result that is reported when it is dropped.
 struct Outcome<R> {
-    report: Reporter<R>,
-    result: Option<Result<R, JoinError>>,
+    ended: Option<(Reporter<R>, Result<R, JoinError>)>,
+    _found: Found,
 }
 
 impl<R> Drop for Outcome<R> {
     fn drop(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.report.set(result);
+        if let Some((report, result)) = self.ended.take() {
+            report.end(result);
         }
-    }
-}
-
-/// What reports an end, and what waits for it.
-pub(super) fn reported<R>() -> (Reporter<R>, RemoteJoinHandle<R>) {
-    let shared = Arc::new(Shared { state: Mutex::new(State::Running(None)), ended: Condvar::new() });
-    (Reporter(shared.clone()), RemoteJoinHandle { shared })
-}
-
-impl<R> Reporter<R> {
-    pub(super) fn end(self, result: Result<R, JoinError>) {
-        self.set(result);
-    }
-
-    fn set(&self, result: Result<R, JoinError>) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Running(bell) = &*state {
-            if let Some(bell) = bell {
-                sys::eventfd_wake(bell.as_raw_fd());
-            }
-            *state = State::Ended(result);
-        }
-        self.0.ended.notify_all();
-    }
-}
-
-impl<R> Drop for Reporter<R> {
-    fn drop(&mut self) {
-        self.set(Err(JoinError::NeverRan));
-    }
-}
-
-impl<R: Send> RemoteJoinHandle<R> {
-    /// Waits until the task has ended, and its children have, and gives what it returned. In a task this is a wait point, and kill-checked; on a thread
-    /// without a Cooperator it blocks the thread.
-    ///
-    /// # Errors
-    /// See [`JoinError`]; `NeverRan` also when the Cooperator ended first.
-    #[track_caller]
-    pub fn join(&mut self) -> Result<R, JoinError> {
-        if let Some(cooperator) = Cooperator::current() {
-            task::begin()?;
-            while let Some(bell) = self.bell() {
-                let place = Location::caller();
-                let result = bell.and_then(|bell| {
-                    wait_ready(cooperator, bell.as_raw_fd(), libc::POLLIN as u32, "join remote task", place)
-                });
-                match result.as_ref().err().map(crate::Killed::of) {
-                    None => {}
-                    Some(Some(killed)) => return Err(JoinError::Interrupted(killed)),
-                    // No descriptor to be had, or to be watched. Blocking the thread might block the very task that is joined.
-                    Some(None) => crate::time::sleep(Duration::from_millis(1))?,
-                }
-            }
-        }
-        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match std::mem::replace(&mut *state, State::Taken) {
-                State::Ended(result) => return result,
-                State::Taken => return Err(JoinError::AlreadyJoined),
-                running => *state = running,
-            }
-            state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// What rings when the task ends; `None` if it has.
-    fn bell(&self) -> Option<io::Result<OwnedFd>> {
-        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State::Running(bell) = &mut *state else { return None };
-        Some(match bell {
-            Some(bell) => bell.try_clone(),
-            None => sys::eventfd().and_then(|new| bell.insert(new).try_clone()),
-        })
-    }
-}
-
-impl<R> fmt::Debug for RemoteJoinHandle<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RemoteJoinHandle")
     }
 }

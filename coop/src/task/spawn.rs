@@ -204,15 +204,15 @@ where
     JoinHandle::new(unsafe { start(cooperator, parent, description, options, f) })
 }
 
-/// Spawns a child of a task on whose thread's loop this is called. Gives the closure back when there is no stack to be had: its
-/// drop is the user's code, for which the loop is no place.
+/// Spawns a child of a task on whose thread's loop this is called. The address is good until the task has ended. Gives the closure
+/// back when there is no stack to be had: its drop is the user's code, for which the loop is no place.
 #[track_caller]
 pub(crate) fn spawn_under<F, R>(
     parent: &Task,
     description: &'static Description,
     options: Options,
     f: F,
-) -> Result<(), F>
+) -> Result<*const Task, F>
 where
     F: FnOnce() -> R + 'static,
     R: 'static,
@@ -222,8 +222,9 @@ where
         return Err(f);
     }
     // SAFETY: as in `spawn_described`.
-    drop(JoinHandle::<R>::new(unsafe { start(cooperator, &parent.node, description, options, f) }));
-    Ok(())
+    let task = unsafe { start(cooperator, &parent.node, description, options, f) };
+    drop(JoinHandle::<R>::new(task));
+    Ok(task)
 }
 
 /// Spawns a child of a scope. What `f::spawn_in` calls.

@@ -10,6 +10,7 @@ mod datagrams;
 mod descriptors;
 mod leases;
 mod names;
+mod ready;
 mod splice;
 mod tcp;
 mod unix;
