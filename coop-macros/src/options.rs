@@ -156,8 +156,14 @@ fn size(text: &str) -> Option<u64> {
         "g" => 1 << 30,
         _ => return None,
     };
+    // A number may have a plus sign, a size has none.
+    let digits = Some(digits).filter(|digits| !digits.starts_with('+'))?;
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
+
+#[cfg(test)]
+#[path = "../../coop/tests/fuzz/stack_sizes.rs"]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -2,19 +2,20 @@
 
 use crate::sys;
 use std::cell::Cell;
+use std::rc::Rc;
 
 /// Nanoseconds since an arbitrary start, real or virtual.
 pub(crate) enum Clock {
     /// CLOCK_MONOTONIC.
     Monotonic,
     /// Stands still until [`Clock::advance_to`]; for tests, in which sleeping costs nothing.
-    Virtual(Cell<u64>),
+    Virtual(Rc<Cell<u64>>),
 }
 
 impl Clock {
     /// A virtual clock starts at one second, so that a zero is never a time.
     pub(crate) fn new_virtual() -> Self {
-        Clock::Virtual(Cell::new(1_000_000_000))
+        Clock::Virtual(Rc::new(Cell::new(1_000_000_000)))
     }
 
     #[inline]

@@ -2,8 +2,9 @@
 
 use crate::buffers::Buffers;
 use crate::clock::Clock;
+use crate::count::Count;
 use crate::inbox::{Inbox, Job};
-use crate::ring::{BELL, Completion, Driver, Patience, Ring, Slots, Sqe};
+use crate::ring::{BELL, Completion, Driver, Network, Patience, Ring, Simulated, Slots, Sqe};
 use crate::scheduler::Scheduler;
 use crate::stack::Pool;
 use crate::sys;
@@ -14,6 +15,7 @@ use std::io;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 /// What to do with the panic of a task that nobody joined.
@@ -54,6 +56,12 @@ pub(crate) struct Settings {
     pub(crate) on_stuck: Stuck,
     pub(crate) on_orphan_panic: OrphanPanic,
     pub(crate) name: Option<Arc<str>>,
+    /// Deadlocks are noted, not printed.
+    pub(crate) is_quiet: bool,
+    /// A simulation that has not ended by this time of its own is ended.
+    pub(crate) time_limit: Option<u64>,
+    /// Whether each stack is looked at when its task has ended.
+    pub(crate) measure_stacks: bool,
 }
 
 impl Default for Settings {
@@ -68,17 +76,44 @@ impl Default for Settings {
             on_stuck: Stuck::default(),
             on_orphan_panic: OrphanPanic::default(),
             name: None,
+            is_quiet: false,
+            time_limit: None,
+            measure_stacks: false,
         }
     }
 }
 
-/// Counters of one Cooperator.
+/// What `inspect` keeps of a Cooperator.
+#[derive(Default)]
+pub(crate) struct Inspected {
+    /// What other threads want of the loop at its next pass.
+    pub(crate) asked: AtomicU8,
+    /// Waits longer than this are reported, in nanoseconds of the Cooperator's clock; 0: none is.
+    pub(crate) longest_wait: Cell<u64>,
+    /// When they were last looked for.
+    pub(crate) looked_at: Cell<u64>,
+    /// The timeline to which this Cooperator writes; 0: none.
+    pub(crate) recording: Cell<u64>,
+}
+
+/// Counters of one Cooperator. Every thread may read them.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) spawned: Cell<u64>,
-    pub(crate) live: Cell<usize>,
+    pub(crate) spawned: Count,
+    pub(crate) live: Count,
     /// Panics, before the root's end, that neither a joiner nor a scope has heard of.
-    pub(crate) orphan_panics: Cell<u64>,
+    pub(crate) orphan_panics: Count,
+    /// Waits that were refused because of a kill.
+    pub(crate) refused: Count,
+    /// Passes of the loop.
+    pub(crate) passes: Count,
+    /// How often the ring was entered, and operations were asked to end.
+    pub(crate) enters: Count,
+    pub(crate) cancels: Count,
+    /// Tasks that the watchdog has reported.
+    pub(crate) stalls: Count,
+    /// In which row of a task's description this Cooperator counts.
+    pub(crate) row: Cell<u32>,
 }
 
 /// The runtime of one thread. Boxed, and alive while the thread's `CURRENT` points to it.
@@ -105,6 +140,7 @@ pub struct Cooperator {
     pub(crate) group: RefCell<Option<Box<dyn Any>>>,
     /// The exit code of a process that a task wants to end.
     pub(crate) exit: Cell<Option<i32>>,
+    pub(crate) inspected: Inspected,
     /// What deadlock detection found, for tests.
     pub(crate) verdict: RefCell<Option<String>>,
     /// Jobs from other threads; made when somebody first asks for a Remote.
@@ -135,6 +171,7 @@ impl Cooperator {
             wakers: Cell::new(0),
             group: RefCell::default(),
             exit: Cell::new(None),
+            inspected: Inspected::default(),
             verdict: RefCell::default(),
             inbox: OnceCell::new(),
             left_jobs: RefCell::default(),
@@ -180,20 +217,25 @@ impl Cooperator {
 
     /// Asks the kernel to end an operation soon. Whatever it answers, the operation ends at its own completion.
     pub(crate) fn cancel(&self, user_data: u64) {
-        self.ring.push(Sqe::cancel(user_data));
+        self.counters.cancels.add(1);
+        self.ring.push(Sqe::cancel(user_data).with_user_data(Slots::cancel_of(user_data)));
         self.scheduler.hasten(SUBMIT_WITHIN);
     }
 
     /// Hands over submissions, waits within `patience` for a completion, and delivers those that are there. Runs on the loop's
     /// stack, and in place on a task's while it unwinds. Switches nowhere.
     pub(crate) fn drive(&self, patience: Patience) {
-        if (patience != Patience::None || self.ring.has_work())
-            && let Err(error) = self.ring.enter(patience)
-        {
-            // Nothing that a well-formed call can return is left (see `Uring::enter`): the ring itself is broken.
-            sys::die(format_args!("coop: io_uring_enter failed: {error}"));
+        if patience != Patience::None || self.ring.has_work() {
+            self.counters.enters.add(1);
+            self.scheduler.trace(|tracer| tracer.enters());
+            if let Err(error) = self.ring.enter(patience) {
+                // Nothing that a well-formed call can return is left (see `Uring::enter`): the ring itself is broken.
+                sys::die(format_args!("coop: io_uring_enter failed: {error}"));
+            }
+            self.scheduler.trace(|tracer| tracer.entered());
         }
         self.ring.reap(|cqe| self.slots.deliver(cqe));
+        self.slots.take_missed().into_iter().for_each(|user_data| self.cancel(user_data));
     }
 
     /// The inbox, from now on watched by the ring.
@@ -262,6 +304,19 @@ impl Cooperator {
         remotes || self.in_flight() > bells || self.wakers.get() != 0
     }
 
+    /// The simulation that takes the kernel's place, if it has a network, and so a time of its own.
+    pub(crate) fn simulation(&self) -> Option<(&Simulated, &Network)> {
+        let ring = self.ring.simulated()?;
+        Some((ring, ring.network()?))
+    }
+
+    /// Whether something outside of a simulation can still make a task runnable.
+    pub(crate) fn can_be_woken_from_outside(&self) -> bool {
+        let bells = usize::from(self.bell.is_watched.get());
+        let remotes = self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1 || inbox.has_last_jobs());
+        remotes || self.wakers.get() != 0 || self.ring.simulated().is_some_and(|ring| ring.outside() > bells)
+    }
+
     /// Watches for completions without entering the kernel, until there is something to pick up or the clock says `until`.
     pub(crate) fn spin(&self, until: u64) -> bool {
         /// A look at the clock costs as much as this many looks at the ring.
@@ -287,6 +342,15 @@ impl Cooperator {
     /// Completions that belonged to no operation.
     pub(crate) fn strays(&self) -> u64 {
         self.slots.strays()
+    }
+
+    /// The operations: how many, and what came of them.
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub(crate) fn ring(&self) -> &Driver {
+        &self.ring
     }
 
     /// Whether submissions still wait for the kernel.

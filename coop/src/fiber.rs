@@ -4,6 +4,7 @@ use crate::error::Killed;
 use crate::switch::Context;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
+use std::mem::offset_of;
 use std::panic::Location;
 use std::ptr;
 
@@ -28,8 +29,9 @@ pub struct Reason {
     pub(crate) detail: Detail,
 }
 
-/// The object of a wait.
+/// The object of a wait. With a layout that debuggers can rely on.
 #[derive(Clone, Copy, Debug)]
+#[repr(u32)]
 pub enum Detail {
     None,
     Descriptor(i32),
@@ -84,6 +86,9 @@ pub(crate) struct Fiber {
 }
 
 impl Fiber {
+    /// For debuggers.
+    pub(crate) const IS_KILLED_OFFSET: usize = offset_of!(Fiber, is_killed);
+
     pub(crate) fn new(context: Context, place: &'static Location<'static>) -> Self {
         Fiber {
             context: UnsafeCell::new(context),

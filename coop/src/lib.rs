@@ -46,7 +46,9 @@
 //! * **Kill reaches through other people's code.** Once a task is killed, every wait in it returns
 //!   [`Err(Killed)`](Killed), whoever wrote the code between. [`timeout`], [`deadline`] and [`shield`] bound a region
 //!   so, or hold kills off for a while.
-//! * **You can look inside.** [`dump`] prints the tree: what each task waits for, since when, where, and its backtrace.
+//! * **You can look inside.** [`dump`] prints the tree: what each task waits for, since when, where, and its backtrace. So does gdb, of
+//!   a live process or a core: `source coop/gdb/coop.py`, then `coop tasks`, `coop bt 5`, `help coop`. Programs with debug information
+//!   carry that script; gdb loads it from those it trusts (`add-auto-load-safe-path target`).
 //!
 //! # Modules
 //!
@@ -107,6 +109,9 @@
 //!   Docker's default seccomp profile, epoll and threads do the same, and a line on standard error says what was refused and
 //!   how to allow it. [`Driver`] says how to choose; what cannot start at all says why in a [`StartError`].
 
+// Programs with debug information carry gdb's commands with them: `coop tasks`, `coop bt ID`.
+#![debugger_visualizer(gdb_script_file = "../gdb/coop.py")]
+
 // `#[coop::task]` writes `::coop`; this lets the crate's own tests and examples use it.
 extern crate self as coop;
 
@@ -115,11 +120,12 @@ mod buffers;
 mod clock;
 mod cooperator;
 mod coordinator;
+mod count;
+mod debugger;
 mod error;
 mod fiber;
 mod handle;
 mod inbox;
-mod inspect;
 mod random;
 mod ring;
 mod runtime;
@@ -134,12 +140,14 @@ mod workers;
 pub mod chan;
 pub mod fs;
 pub mod future;
+pub mod inspect;
 pub mod io;
 pub mod list;
 pub mod net;
 pub mod op;
 pub mod process;
 pub mod signal;
+pub mod sim;
 pub mod sync;
 pub mod time;
 
@@ -182,7 +190,7 @@ pub use list::EmbeddedEntry;
 
 // Looking inside.
 pub use inspect::dump;
-pub use task::{Description, Statistics, descriptions};
+pub use task::{Description, StackAdvice, Statistics, descriptions};
 
 /// The program in the README compiles, too.
 #[cfg(doctest)]

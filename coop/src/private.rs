@@ -5,7 +5,7 @@ pub use crate::error::Killed;
 pub use crate::handle::{
     ArmList, CalledOperand, Cons, Never, Nil, Operand, Out, SelectMode, Selected, all_arms_disabled, select,
 };
-pub use crate::inspect::{Census, census, tasks};
+pub use crate::inspect::census::{Census, census, tasks};
 pub use crate::list::EmbeddedEntry;
 pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, SpareStacks, TestOptions, main, submit, test};
 pub use crate::sync::{Acquired, Coordination, coordinate};

@@ -13,16 +13,20 @@
 //! A fiber that stops switches to the next ready one itself. Only when there is none, or when the budget of switches is
 //! spent, does it switch to the *loop*, which runs on the thread's own stack and looks at the world outside.
 
+use crate::count::Count;
+use crate::error::Cause;
 use crate::fiber::{Fiber, State};
 use crate::random::Random;
 use crate::switch::{Context, switch};
 use crate::sys;
 use std::backtrace::Backtrace;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::mem::offset_of;
 use std::panic::Location;
 use std::process::abort;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// How many times fibers may stop before the loop looks at timers and completions.
 const BUDGET: u32 = 64;
@@ -47,17 +51,82 @@ pub(crate) enum Forbidden {
     Forked,
 }
 
+/// What another thread may read of a scheduler at any time: who runs, and whether it is still the same turn.
+pub(crate) struct Pulse {
+    /// The fiber that runs; null while the loop does.
+    running: AtomicPtr<Fiber>,
+    /// How often a fiber has stopped: waited, given way, or ended.
+    stops: Count,
+    /// How often a fiber was put into the ready queue.
+    queued: Count,
+}
+
+impl Pulse {
+    /// The turn that is under way, if the loop does not run: whoever runs, and how many stops there were before.
+    pub(crate) fn turn(&self) -> Option<(usize, u64)> {
+        let stops = self.stops.get();
+        let running = self.running.load(Ordering::Relaxed);
+        (!running.is_null()).then_some((running.addr(), stops))
+    }
+
+    pub(crate) fn stops(&self) -> u64 {
+        self.stops.get()
+    }
+
+    pub(crate) fn queued(&self) -> u64 {
+        self.queued.get()
+    }
+
+    /// How many fibers are ready: what was queued, and has neither stopped since nor runs.
+    pub(crate) fn ready(&self) -> u64 {
+        let runs = u64::from(!self.running.load(Ordering::Relaxed).is_null());
+        // On another thread the three are read one after the other while they change.
+        let ready = self.queued.get().wrapping_sub(self.stops.get()).wrapping_sub(runs);
+        if ready > u64::MAX / 2 { 0 } else { ready }
+    }
+}
+
+/// Told of everything that happens to fibers while somebody wants to know: see [`Scheduler::set_tracer`]. It must not switch, nor
+/// spawn.
+pub(crate) trait Tracer {
+    /// One fiber stops and another begins or goes on; `None` is the loop. What stops has its new state already.
+    fn switched(&self, from: Option<&Fiber>, to: Option<&Fiber>);
+
+    /// Another fiber was made, and is in the ready queue.
+    fn spawned(&self, child: &Fiber);
+
+    /// A region of a fiber's is killed.
+    fn killed(&self, fiber: &Fiber, cause: Cause);
+
+    /// The loop, or a fiber in place, is about to enter the kernel.
+    fn enters(&self);
+
+    /// It has come back.
+    fn entered(&self);
+
+    /// It will not be told of more, or somebody wants to see what there is: the running fiber goes on.
+    fn ends(&self);
+}
+
+/// A switch aborts.
+const FORBIDDEN: u8 = 1;
+/// A switch is shown to a tracer.
+const TRACED: u8 = 2;
+
 /// The scheduler of one thread. The first field of its `Cooperator`.
 pub(crate) struct Scheduler {
-    /// The fiber that runs; null while the loop does.
-    running: Cell<*const Fiber>,
+    pulse: Pulse,
     first: Cell<*const Fiber>,
     last: Cell<*const Fiber>,
-    budget: Cell<u32>,
+    /// The loop has its turn after that many stops in all: the budget, as a point on the way.
+    limit: Cell<u64>,
+    /// What makes a switch something else than a switch: all of it behind one branch.
+    attention: Cell<u8>,
     /// Where the loop goes on.
     native: UnsafeCell<Context>,
     /// Set while waits are forbidden.
     forbidden: Cell<Option<Forbidden>>,
+    tracer: RefCell<Option<Rc<dyn Tracer>>>,
     /// In debug builds: looks at each fiber that is about to wait. Set by the layers above.
     #[cfg(debug_assertions)]
     pub(crate) watcher: Cell<Option<fn(&Fiber)>>,
@@ -69,14 +138,19 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
+    /// For debuggers.
+    pub(crate) const RUNNING_OFFSET: usize = offset_of!(Scheduler, pulse.running);
+
     pub(crate) fn new(chance: Option<Random>) -> Self {
         Scheduler {
-            running: Cell::new(ptr::null()),
+            pulse: Pulse { running: AtomicPtr::new(ptr::null_mut()), stops: Count::new(0), queued: Count::new(0) },
             first: Cell::new(ptr::null()),
             last: Cell::new(ptr::null()),
-            budget: Cell::new(BUDGET),
+            limit: Cell::new(u64::from(BUDGET)),
+            attention: Cell::new(0),
             native: UnsafeCell::new(Context::unset()),
             forbidden: Cell::new(None),
+            tracer: RefCell::new(None),
             #[cfg(debug_assertions)]
             watcher: Cell::new(None),
             pass_time: Cell::new(0),
@@ -113,7 +187,17 @@ impl Scheduler {
     /// The running fiber; null when the loop runs.
     #[inline]
     pub(crate) fn running(&self) -> *const Fiber {
-        self.running.get()
+        self.pulse.running.load(Ordering::Relaxed)
+    }
+
+    /// What other threads may read. A place to point to: the scheduler itself is for one thread.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    #[inline]
+    fn set_running(&self, fiber: *const Fiber) {
+        self.pulse.running.store(fiber.cast_mut(), Ordering::Relaxed);
     }
 
     /// Whether no fiber is ready.
@@ -125,7 +209,7 @@ impl Scheduler {
     /// Has the loop look at the world after at most `switches` more: somebody gave it something to do.
     #[inline]
     pub(crate) fn hasten(&self, switches: u32) {
-        self.budget.set(self.budget.get().min(switches));
+        self.limit.set(self.limit.get().min(self.pulse.stops.get() + u64::from(switches)));
     }
 
     /// Puts a fiber into the ready queue.
@@ -133,6 +217,7 @@ impl Scheduler {
     fn enqueue(&self, fiber: &Fiber) {
         fiber.state.set(State::Ready);
         fiber.next.set(ptr::null());
+        self.pulse.queued.add(1);
         let last = self.last.replace(fiber);
         if last.is_null() {
             self.first.set(fiber);
@@ -259,16 +344,18 @@ impl Scheduler {
 
     /// Runs ready fibers until there are none or the budget is spent. Called by the loop, on the thread's own stack.
     pub(crate) fn run_ready(&self) {
-        self.budget.set(match &self.chance {
-            None => BUDGET,
-            Some(chance) => 1 + chance.below(BUDGET as usize) as u32,
-        });
+        let budget = match &self.chance {
+            None => u64::from(BUDGET),
+            Some(chance) => 1 + chance.below(BUDGET as usize) as u64,
+        };
+        self.limit.set(self.pulse.stops.get() + budget);
         let first = self.dequeue();
         // SAFETY: a fiber that was queued is parked at a switch, or prepared. The loop's frame stays until it is switched
         // back to: `run_ready` has not returned.
         if let Some(fiber) = unsafe { first.as_ref() } {
-            self.running.set(fiber);
+            self.set_running(fiber);
             fiber.state.set(State::Running);
+            self.trace(|tracer| tracer.switched(None, Some(fiber)));
             // SAFETY: as above; the thread is the same, fibers never migrate.
             unsafe { switch(self.native.get(), fiber.context.get()) };
         }
@@ -276,28 +363,28 @@ impl Scheduler {
 
     #[inline]
     fn running_fiber(&self) -> &Fiber {
-        debug_assert!(!self.running.get().is_null(), "only a task can wait");
+        debug_assert!(!self.running().is_null(), "only a task can wait");
         // SAFETY: callers run on a fiber, which stays where it is while it runs.
-        unsafe { &*self.running.get() }
+        unsafe { &*self.running() }
     }
 
     /// The next ready fiber, or null for the loop.
     #[inline]
     fn next_or_loop(&self) -> *const Fiber {
-        let budget = self.budget.get();
-        if budget == 0 {
+        let stops = self.pulse.stops.get();
+        self.pulse.stops.set(stops + 1);
+        if stops >= self.limit.get() {
             return ptr::null();
         }
-        self.budget.set(budget - 1);
         self.dequeue()
     }
 
     #[inline]
     fn switch_from(&self, me: &Fiber, next: *const Fiber) {
-        if let Some(why) = self.forbidden.get() {
-            forbidden_switch(me, why);
+        if self.attention.get() != 0 {
+            self.attend(me, next);
         }
-        self.running.set(next);
+        self.set_running(next);
         // SAFETY: `next` was queued, so it is parked at a switch or prepared, and its stack is its own. The loop is parked in
         // `run_ready` whenever a fiber runs. `me` is what runs.
         unsafe {
@@ -312,8 +399,45 @@ impl Scheduler {
         }
     }
 
+    /// A switch that is more than one: forbidden, or shown to a tracer.
+    #[cold]
+    fn attend(&self, me: &Fiber, next: *const Fiber) {
+        if let Some(why) = self.forbidden.get() {
+            forbidden_switch(me, why);
+        }
+        // SAFETY: a fiber in the ready queue has not ended, so it is where it was.
+        self.trace(|tracer| tracer.switched(Some(me), unsafe { next.as_ref() }));
+    }
+
+    /// From now on a tracer is told of everything; or nobody is.
+    pub(crate) fn set_tracer(&self, tracer: Option<Rc<dyn Tracer>>) {
+        let others = self.attention.get() & !TRACED;
+        self.attention.set(if tracer.is_some() { others | TRACED } else { others });
+        let before = self.tracer.replace(tracer);
+        // Not while it is borrowed.
+        drop(before);
+    }
+
+    /// Tells the tracer, if there is one.
+    #[inline]
+    pub(crate) fn trace(&self, tell: impl FnOnce(&dyn Tracer)) {
+        if self.attention.get() & TRACED != 0 {
+            self.tell(tell);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, tell: impl FnOnce(&dyn Tracer)) {
+        if let Ok(tracer) = self.tracer.try_borrow()
+            && let Some(tracer) = &*tracer
+        {
+            tell(&**tracer);
+        }
+    }
+
     /// From now on a switch aborts. Returns what has forbidden it so far.
     pub(crate) fn forbid_switching(&self, why: Forbidden) -> Option<Forbidden> {
+        self.attention.set(self.attention.get() | FORBIDDEN);
         self.forbidden.replace(Some(why))
     }
 
@@ -321,6 +445,9 @@ impl Scheduler {
     pub(crate) fn allow_switching(&self, before: Option<Forbidden>) {
         if !matches!(self.forbidden.get(), Some(Forbidden::Forked)) {
             self.forbidden.set(before);
+            if before.is_none() {
+                self.attention.set(self.attention.get() & !FORBIDDEN);
+            }
         }
     }
 
@@ -343,9 +470,10 @@ impl Scheduler {
     /// Whether the budget is spent, so that a call that never waits should give way now. Never where it must not.
     #[inline]
     pub(crate) fn spend(&self) -> bool {
-        let budget = self.budget.get();
-        self.budget.set(budget.saturating_sub(1));
-        budget == 0 && !self.is_switching_forbidden()
+        let limit = self.limit.get();
+        let is_spent = limit <= self.pulse.stops.get();
+        self.limit.set(limit - u64::from(!is_spent));
+        is_spent && !self.is_switching_forbidden()
     }
 }
 

@@ -17,6 +17,7 @@
 //! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 6, with a bitmap a level.)
 
 use crate::coordinator::Coordinator;
+use crate::count::Count;
 use crate::list::{RawLink, RawList};
 use std::cell::Cell;
 use std::marker::PhantomPinned;
@@ -114,6 +115,7 @@ impl Sleep {
 pub(crate) struct Timers {
     levels: [[RawList; SLOTS]; LEVELS],
     occupied: [Cell<u64>; LEVELS],
+    running: Count,
     /// All timers due before this have fired. Never ahead of the clock.
     elapsed: Cell<u64>,
 }
@@ -124,6 +126,7 @@ impl Timers {
         Timers {
             levels: [const { [const { RawList::new() }; SLOTS] }; LEVELS],
             occupied: [const { Cell::new(0) }; LEVELS],
+            running: Count::new(0),
             elapsed: Cell::new(now),
         }
     }
@@ -150,6 +153,7 @@ impl Timers {
         let level = (63 - differing.leading_zeros() as usize) / 6;
         let slot = (deadline >> (6 * level)) as usize % SLOTS;
         timer.slot.set((level as u8, slot as u8));
+        self.running.add(1);
         self.occupied[level].set(self.occupied[level].get() | 1 << slot);
         // SAFETY: the caller's promise.
         unsafe { self.levels[level][slot].push_back(&timer.link) };
@@ -157,10 +161,16 @@ impl Timers {
 
     #[inline]
     fn removed(&self, (level, slot): (u8, u8)) {
+        self.running.subtract(1);
         if self.levels[level as usize][slot as usize].is_empty() {
             let occupied = &self.occupied[level as usize];
             occupied.set(occupied.get() & !(1 << slot));
         }
+    }
+
+    /// How many run.
+    pub(crate) fn running(&self) -> u64 {
+        self.running.get()
     }
 
     /// The earliest occupied slot: its level, index, and the time it begins at.

@@ -166,6 +166,24 @@ fn the_first_error_of_a_scope_kills_the_others_and_is_returned() {
 }
 
 #[test]
+fn the_error_of_a_scopes_body_kills_the_children() {
+    let trace = Trace::default();
+    coop::run(|| {
+        let result: Result<(), Failure> = coop::scope(|s| {
+            s.spawn(|| {
+                let killed = coop::Coordinator::held().acquire().map(drop).unwrap_err();
+                trace.say(format!("sleeper {:?}", killed.cause()));
+            });
+            coop::yield_now()?;
+            Err(Failure::Other("the body's"))
+        });
+        assert_eq!(result, Err(Failure::Other("the body's")));
+        coop::checkpoint().unwrap();
+    });
+    assert_eq!(trace.take(), ["sleeper Sibling"]);
+}
+
+#[test]
 fn a_panic_in_a_scope_waits_for_the_children_before_it_goes_on() {
     let trace = Trace::default();
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -220,6 +238,8 @@ fn a_timeout_says_timed_out_only_for_its_own_deadline() {
             });
             assert_eq!(inner, Ok("outer goes on"));
             assert_eq!(coop::timeout(Duration::ZERO, forever), Err(Failure::TimedOut), "refuses at once");
+            let (refused, _) = coop::deadline(Duration::ZERO, || coop::checkpoint().is_err());
+            assert!(refused, "without a look at the clock");
             let swallowed = coop::timeout(ms(10), || {
                 assert!(forever().is_err() && forever().is_err(), "it is met again");
                 Ok::<_, Failure>("late")

@@ -57,6 +57,10 @@ fn part(range: &[u8], len: u64) -> Option<Range<u64>> {
 }
 
 #[cfg(test)]
+#[path = "../tests/fuzz/range.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -178,6 +178,10 @@ fn refusal(error: Error) -> Refusal {
 }
 
 #[cfg(test)]
+#[path = "../tests/fuzz/request.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

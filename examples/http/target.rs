@@ -103,6 +103,10 @@ pub fn encode(path: &[u8], url: &mut String) {
 }
 
 #[cfg(test)]
+#[path = "../tests/fuzz/target.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

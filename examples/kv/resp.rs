@@ -448,6 +448,10 @@ fn prefixed(out: &mut Vec<u8>, marker: u8, value: i64) {
 }
 
 #[cfg(test)]
+#[path = "../tests/fuzz/resp.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Random;

@@ -338,6 +338,15 @@ where
         });
         cooperator.wakers.set(cooperator.wakers.get() + 1);
         self.call.replace(Some(call.clone()));
+        if cooperator.simulation().is_some() {
+            // There a thread takes no time, and nothing else happens meanwhile.
+            let has_run = std::thread::Builder::new().spawn(move || call.run()).map(|thread| thread.join());
+            if has_run.is_err() {
+                self.abort(cooperator);
+                fail();
+            }
+            return;
+        }
         if self.kind.workers().submit(Box::new(move || call.run())).is_err() {
             self.abort(cooperator);
             fail();

@@ -26,7 +26,7 @@ impl Census {
     pub(crate) fn of(cooperator: &Cooperator) -> Self {
         Census {
             now: cooperator.clock.now(),
-            tasks: cooperator.counters.live.get(),
+            tasks: cooperator.counters.live.get() as usize,
             stacks: cooperator.pool.taken(),
             operations: cooperator.in_flight(),
             strays: cooperator.strays(),

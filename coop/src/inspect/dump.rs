@@ -1,18 +1,21 @@
-//! The tree of tasks as text.
+//! The tree of tasks: as it is at a moment, and as text.
 
+use super::backtrace::{Backtraces, Frame};
 use crate::cooperator::Cooperator;
 use crate::error::Cause;
 use crate::fiber::{Detail, State};
 use crate::scheduler::Scheduler;
 use crate::stack::overflow::Overflow;
-use crate::switch;
 use crate::task::{Kind, Node, Task};
-use std::backtrace::Backtrace;
-use std::fmt::Write;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The tree of the calling thread's tasks: name, number, state, what each waits for, since when and where, the stack it uses,
 /// and the backtrace of each that is parked. Changes nothing and is not a wait point.
+///
+/// Kinds of tasks whose stacks were found to be too small or needlessly large follow below, with what to write instead: see
+/// [`Statistics::stack_advice`](crate::Statistics::stack_advice).
 ///
 /// ```
 /// #[coop::task]
@@ -33,18 +36,78 @@ use std::time::Duration;
 /// On a thread without a Cooperator.
 #[track_caller]
 pub fn dump() -> String {
-    let cooperator = Cooperator::required();
-    // SAFETY: the root is set before any task runs, and stays until the Cooperator goes.
-    tree_of(cooperator, unsafe { &*cooperator.root.get().cast::<Task>() })
+    format!("{}{}", Tree::of(Cooperator::required()), Advice)
 }
 
 /// The tree below `root`.
 pub(crate) fn tree_of(cooperator: &Cooperator, root: &Task) -> String {
-    let mut text = String::new();
-    // Depth-first without recursion: a tree may be deeper than the stack this runs on.
+    Tree::below(cooperator, root).to_string()
+}
+
+/// What the tasks of a Cooperator did at a moment.
+pub(crate) struct Tree {
+    /// Each before its children, and after its elder siblings.
+    pub(crate) tasks: Vec<Snapshot>,
+}
+
+/// What a task did at that moment.
+pub(crate) struct Snapshot {
+    pub(crate) depth: usize,
+    pub(crate) id: u64,
+    pub(crate) name: &'static str,
+    pub(crate) state: State,
+    /// What it waits for, if it does.
+    pub(crate) wait: Option<Waiting>,
+    pub(crate) killed: Option<Cause>,
+    /// The scopes, deadlines and shields it is in, from the outermost, each with whether its time is over.
+    pub(crate) regions: Vec<(&'static str, bool)>,
+    /// Bytes in use, and in all.
+    pub(crate) stack: Option<(usize, usize)>,
+}
+
+/// A wait.
+pub(crate) struct Waiting {
+    /// As in `recv on fd 7`.
+    pub(crate) reason: String,
+    /// How long it still takes at most, where that is known.
+    pub(crate) ends_in: Option<Duration>,
+    pub(crate) place: &'static std::panic::Location<'static>,
+    pub(crate) since: Duration,
+    pub(crate) is_killable: bool,
+    pub(crate) frames: Arc<[Frame]>,
+}
+
+impl Tree {
+    /// All of a Cooperator's, which is the calling thread's.
+    pub(crate) fn of(cooperator: &Cooperator) -> Self {
+        // SAFETY: the root is set before any task runs, and stays until the Cooperator goes.
+        Self::below(cooperator, unsafe { &*cooperator.root.get().cast::<Task>() })
+    }
+
+    fn below(cooperator: &Cooperator, root: &Task) -> Self {
+        let mut backtraces = Backtraces::default();
+        let mut tasks = Vec::new();
+        walk(root, |task, depth| tasks.push(Snapshot::of(cooperator, task, depth, &mut backtraces)));
+        Tree { tasks }
+    }
+
+    /// One task without its children.
+    pub(crate) fn only(cooperator: &Cooperator, task: &Task) -> Self {
+        Tree { tasks: vec![Snapshot::of(cooperator, task, 0, &mut Backtraces::default())] }
+    }
+
+    /// Calls `f` for each task of the calling thread's Cooperator. `f` must not start or end any.
+    pub(crate) fn visit(cooperator: &Cooperator, mut f: impl FnMut(&Task)) {
+        // SAFETY: as in `of`.
+        walk(unsafe { &*cooperator.root.get().cast::<Task>() }, |task, _| f(task));
+    }
+}
+
+/// Depth-first without recursion: a tree may be deeper than the stack this runs on.
+fn walk(root: &Task, mut f: impl FnMut(&Task, usize)) {
     let mut stack: Vec<(&Task, usize)> = vec![(root, 0)];
     while let Some((task, depth)) = stack.pop() {
-        line(&mut text, cooperator, task, depth);
+        f(task, depth);
         let first = stack.len();
         let mut node = Some(&task.node);
         while let Some(frame) = node {
@@ -54,45 +117,43 @@ pub(crate) fn tree_of(cooperator: &Cooperator, root: &Task) -> String {
         }
         stack[first..].reverse();
     }
-    text
 }
 
-fn line(text: &mut String, cooperator: &Cooperator, task: &Task, depth: usize) {
-    let indent = "  ".repeat(depth);
-    let _ = write!(text, "{indent}{} {}: ", task.name, task.id);
-    let state = task.fiber.state.get();
-    match state {
-        State::Running => text.push_str("running"),
-        State::Ready => text.push_str("ready"),
-        State::Ended => text.push_str("ended"),
-        State::Parked { killable } => {
-            let reason = task.fiber.reason.get();
-            let now = cooperator.clock.now();
-            let since = Duration::from_nanos(now.saturating_sub(task.fiber.since.get()));
-            let _ = write!(text, "{reason}");
-            if let Detail::Time(deadline) = reason.detail {
-                let _ = write!(text, " for another {:?}", Duration::from_nanos(deadline.saturating_sub(now)));
+impl Snapshot {
+    fn of(cooperator: &Cooperator, task: &Task, depth: usize, backtraces: &mut Backtraces) -> Self {
+        let state = task.fiber.state.get();
+        let wait = match state {
+            State::Parked { killable } => {
+                let reason = task.fiber.reason.get();
+                let now = cooperator.clock.now();
+                let until = |deadline: u64| Duration::from_nanos(deadline.saturating_sub(now));
+                Some(Waiting {
+                    reason: reason.to_string(),
+                    ends_in: if let Detail::Time(deadline) = reason.detail { Some(until(deadline)) } else { None },
+                    place: task.fiber.place.get(),
+                    since: Duration::from_nanos(now.saturating_sub(task.fiber.since.get())),
+                    is_killable: killable,
+                    frames: backtraces.of(task),
+                })
             }
-            let _ = write!(text, " at {}, since {since:?}", task.fiber.place.get());
-            if !killable {
-                text.push_str(", not killable");
-            }
+            State::Running | State::Ready | State::Ended => None,
+        };
+        let stack = task.stack.as_ref().map(|stack| {
+            // SAFETY: the context is only written by the task's own switches, none of which is under way.
+            let pointer = unsafe { (*task.fiber.context.get()).rsp };
+            let pointer = if state == State::Running { approximate_stack_pointer() } else { pointer };
+            (stack.top().addr().saturating_sub(pointer), stack.size())
+        });
+        Snapshot {
+            depth,
+            id: task.id.0,
+            name: task.name,
+            state,
+            wait,
+            killed: task.fiber.killed().map(|killed| killed.cause()),
+            regions: regions(&task.node),
+            stack,
         }
-    }
-    if let Some(killed) = task.fiber.killed() {
-        let _ = write!(text, ", killed: {}", killed.cause());
-    }
-    regions(text, &task.node);
-    if let Some(stack) = &task.stack {
-        // SAFETY: the context is only written by the task's own switches, none of which is under way.
-        let pointer = unsafe { (*task.fiber.context.get()).rsp };
-        let used = if state == State::Running { approximate_stack_pointer() } else { pointer };
-        let used = stack.top().addr().saturating_sub(used);
-        let _ = write!(text, ", stack {} of {} KiB", used.div_ceil(1024), stack.size() / 1024);
-    }
-    text.push('\n');
-    if let State::Parked { .. } = state {
-        backtrace(text, task, &indent);
     }
 }
 
@@ -102,52 +163,83 @@ fn approximate_stack_pointer() -> usize {
 }
 
 /// The frames of a task: scopes, deadlines, shields.
-fn regions(text: &mut String, node: &Node) {
+fn regions(node: &Node) -> Vec<(&'static str, bool)> {
+    let mut all = Vec::new();
     let mut next = node.inner();
     while let Some(frame) = next {
-        text.push_str(match frame.kind {
-            Kind::Scope => ", in scope",
-            Kind::Deadline => ", in timeout",
-            Kind::Shield => ", in shield",
-            Kind::Task => "",
-        });
-        if let Some(Cause::Deadline) = frame.own_cause() {
-            text.push_str(" (expired)");
-        }
+        let kind = match frame.kind {
+            Kind::Scope => "scope",
+            Kind::Deadline => "timeout",
+            Kind::Shield => "shield",
+            Kind::Task => "task",
+        };
+        all.push((kind, frame.own_cause() == Some(Cause::Deadline)));
         next = frame.inner();
     }
+    all
 }
 
-/// The frames of the user's code, outermost last. Those of the runtime and of std are left out wherever they stand: a scope has
-/// both between two frames of the user's.
-fn backtrace(text: &mut String, task: &Task, indent: &str) {
-    let mut trace = String::new();
-    // SAFETY: the task is parked, so its context was written by a switch; it does not run while this does.
-    unsafe { switch::with_backtrace_of(task.fiber.context.get(), || trace = Backtrace::force_capture().to_string()) };
-    let mut lines = trace.lines().peekable();
-    while let Some(line) = lines.next() {
-        // A frame is a line "  N: name", followed by its place, "        at file:line:column", where that is known.
-        let name = line.split_once(": ").map_or(line, |(_, name)| name).trim_start();
-        let place = lines.next_if(|line| line.trim_start().starts_with("at ")).map(str::trim_start);
-        if is_of_runtime(name, place.unwrap_or_default()) {
-            continue;
-        }
-        for line in [Some(name), place].into_iter().flatten() {
-            let _ = writeln!(text, "{indent}    | {line}");
-        }
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tasks.iter().try_for_each(|task| task.fmt(f))
     }
 }
 
-/// Whether a frame is one of this crate's or of std's. An optimised build with little debug information names functions without
-/// their paths; then their files tell.
-fn is_of_runtime(name: &str, place: &str) -> bool {
-    let source = file!().strip_suffix("inspect/dump.rs").unwrap_or(file!());
-    let std = ["std::", "core::", "alloc::", "<core::", "<alloc::", "<std::", "__rust"];
-    name.starts_with("coop::")
-        || name.starts_with("<coop::")
-        || std.iter().any(|std| name.starts_with(std))
-        || place.contains(source)
-        || place.contains("/rustc/")
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indent = "  ".repeat(self.depth);
+        write!(f, "{indent}{} #{}: ", self.name, self.id)?;
+        match (&self.wait, self.state) {
+            (Some(wait), _) => {
+                f.write_str(&wait.reason)?;
+                if let Some(time) = wait.ends_in {
+                    write!(f, " for another {time:?}")?;
+                }
+                write!(f, " at {}, since {:?}", wait.place, wait.since)?;
+                if !wait.is_killable {
+                    f.write_str(", not killable")?;
+                }
+            }
+            (None, State::Running) => f.write_str("running")?,
+            (None, State::Ready) => f.write_str("ready")?,
+            (None, _) => f.write_str("ended")?,
+        }
+        if let Some(cause) = self.killed {
+            write!(f, ", killed: {cause}")?;
+        }
+        for (kind, is_expired) in &self.regions {
+            write!(f, ", in {kind}{}", if *is_expired { " (expired)" } else { "" })?;
+        }
+        if let Some((used, size)) = self.stack {
+            write!(f, ", stack {} of {} KiB", used.div_ceil(1024), size / 1024)?;
+        }
+        f.write_str("\n")?;
+        for frame in self.wait.iter().flat_map(|wait| wait.frames.iter()) {
+            writeln!(f, "{indent}    | {}", frame.function)?;
+            if let Some(place) = &frame.place {
+                writeln!(f, "{indent}    | at {place}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As text: what to write for the stacks of those kinds of tasks for which there is something to say.
+pub(crate) struct Advice;
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for kind in crate::task::descriptions() {
+            let Some(advice) = kind.stack_advice() else { continue };
+            let (deepest, size) = (kind.deepest_stack.div_ceil(1024), kind.stack_size / 1024);
+            write!(f, "stacks of {}: at most {deepest} of {size} KiB were in use; {advice}", kind.name)?;
+            match kind.file {
+                "" => writeln!(f)?,
+                file => writeln!(f, " ({file}:{})", kind.line)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whose guard `address` is in. Called in a signal handler, on the thread that faulted.

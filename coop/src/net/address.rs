@@ -1,5 +1,6 @@
 //! Socket addresses, between Rust's types and the kernel's.
 
+use crate::ring::address_in;
 use std::ffi::OsStr;
 use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
@@ -89,8 +90,19 @@ impl Address {
                 let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
                 Ok(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into())
             }
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not an IP address")),
+            _ => self.simulated().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an IP address")),
         }
+    }
+
+    /// The IP address that it stands for in a simulation.
+    #[cold]
+    fn simulated(&self) -> Option<SocketAddr> {
+        address_in(self.to_path()?.as_os_str().as_bytes())
+    }
+
+    /// Whether it stands for an IP address in a simulation.
+    pub(super) fn is_simulated(&self) -> bool {
+        i32::from(self.storage.ss_family) == libc::AF_UNIX && self.simulated().is_some()
     }
 
     /// As a path, if it is a Unix address that has one.

@@ -3,6 +3,7 @@
 use super::Datagrams;
 use super::address::Address;
 use super::polling::{Lending, unless_blocked};
+use super::simulated;
 use super::socket::Socket;
 use crate::handle::{Pollable, Readiness};
 use crate::io::Transfer;
@@ -170,9 +171,17 @@ impl Pollable for SendingTo<'_> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let (buffer, to) = (self.buffer, &self.to);
         // SAFETY: buffer and address are readable for their lengths.
-        unless_blocked(sys::check_size(unsafe {
+        let sent = sys::check_size(unsafe {
             libc::sendto(self.fd(), buffer.as_ptr().cast(), buffer.len(), flags, to.as_ptr(), to.len())
-        }))
+        });
+        // What stands for a UDP socket in a simulation is of another family.
+        if let Err(error) = &sent
+            && error.raw_os_error() == Some(libc::EINVAL)
+            && let Some(result) = simulated::send_to(self.fd(), buffer, to)
+        {
+            return Some(result);
+        }
+        unless_blocked(sent)
     }
 }
 

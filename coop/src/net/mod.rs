@@ -26,6 +26,7 @@ mod recv;
 mod resolve;
 mod send;
 mod seqpacket;
+mod simulated;
 mod socket;
 mod splice;
 mod stream;

@@ -1,5 +1,6 @@
 //! Names and addresses: what may be connected to, and how it becomes socket addresses.
 
+use super::simulated;
 use super::socket::begin;
 use crate::blocking::unblock;
 use std::io;
@@ -133,6 +134,9 @@ impl Target {
             Target::Several(addresses) => Ok(addresses),
             Target::Named(host, port) => {
                 begin()?;
+                if let Some(found) = simulated::look_up(&host, port) {
+                    return found;
+                }
                 unblock(move || std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect))?
             }
         }
@@ -180,6 +184,10 @@ pub(super) fn first_of<T>(
 pub(super) fn no_address() -> io::Error {
     invalid("there is no address")
 }
+
+#[cfg(test)]
+#[path = "../../tests/fuzz/addresses.rs"]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

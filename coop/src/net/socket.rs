@@ -1,6 +1,7 @@
 //! A socket: the descriptor, and what is known of its buffers.
 
 use super::address::Address;
+use super::simulated;
 use crate::cooperator::Cooperator;
 use crate::fiber::{Detail, Reason};
 use crate::handle::{Readiness, perform};
@@ -37,8 +38,11 @@ impl Socket {
     }
 
     pub(super) fn open(family: i32, kind: i32) -> io::Result<Self> {
-        // SAFETY: socket has no preconditions.
-        let fd = sys::owned(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) })?;
+        let fd = match simulated::open(family, kind) {
+            Some(fd) => fd?,
+            // SAFETY: socket has no preconditions.
+            None => sys::owned(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) })?,
+        };
         let is_stream = kind & !libc::SOCK_NONBLOCK == libc::SOCK_STREAM;
         Ok(Socket { is_stream, ..Self::new(fd) })
     }
@@ -127,6 +131,9 @@ impl Socket {
     }
 
     pub(super) fn bind(&self, address: &Address) -> io::Result<()> {
+        if let Some(result) = simulated::bind(self.fd(), address) {
+            return result;
+        }
         // SAFETY: the address is valid for its length.
         sys::check(unsafe { libc::bind(self.fd(), address.as_ptr(), address.len()) }).map(drop)
     }
@@ -159,6 +166,11 @@ impl Socket {
         let mut address = Address::empty();
         // SAFETY: the address has room for any family, as its length says.
         sys::check(unsafe { libc::getsockname(self.fd(), address.as_mut_ptr(), address.len_mut()) })?;
+        if address.is_simulated()
+            && let Some(exact) = simulated::network().and_then(|network| network.local(self.fd()))
+        {
+            return Ok(Address::ip(&exact));
+        }
         Ok(address)
     }
 
@@ -182,6 +194,13 @@ impl Socket {
     /// Sets an option whose value is a `T` of C's.
     pub(super) fn set_option<T: Copy>(&self, level: i32, name: i32, value: T) -> io::Result<()> {
         let len = size_of::<T>() as libc::socklen_t;
+        if let Some(network) = simulated::network() {
+            // SAFETY: an option is plain data, without padding, of which every byte may be looked at.
+            let bytes = unsafe { std::slice::from_raw_parts((&raw const value).cast::<u8>(), size_of::<T>()) };
+            if let Some(result) = network.set_option(self.fd(), level, name, bytes) {
+                return result;
+            }
+        }
         // SAFETY: `value` is readable for `len` bytes.
         sys::check(unsafe { libc::setsockopt(self.fd(), level, name, (&raw const value).cast(), len) }).map(drop)
     }
@@ -191,6 +210,13 @@ impl Socket {
     pub(super) unsafe fn option_of<T: Copy>(&self, level: i32, name: i32) -> io::Result<T> {
         let mut value = MaybeUninit::<T>::zeroed();
         let mut len = size_of::<T>() as libc::socklen_t;
+        if let Some(option) = simulated::network().and_then(|network| network.option(self.fd(), level, name)) {
+            // SAFETY: at most as many bytes as there is room for; every bit pattern is a `T`, as the caller promises.
+            unsafe {
+                option.as_ptr().copy_to_nonoverlapping(value.as_mut_ptr().cast(), option.len().min(size_of::<T>()));
+                return Ok(value.assume_init());
+            }
+        }
         // SAFETY: `value` is writable for `len` bytes; all of it is initialised, with zeros where the kernel writes less.
         unsafe {
             sys::check(libc::getsockopt(self.fd(), level, name, value.as_mut_ptr().cast(), &mut len))?;
@@ -205,6 +231,9 @@ impl Socket {
 
     /// Connects a socket for which that is a note of the kernel's and no wait: one of datagrams.
     pub(super) fn connect_at_once(&self, address: &Address) -> io::Result<()> {
+        if let Some(result) = simulated::connect_datagrams(self.fd(), address) {
+            return result;
+        }
         // SAFETY: the address is valid for its length.
         sys::check(unsafe { libc::connect(self.fd(), address.as_ptr(), address.len()) }).map(drop)
     }

@@ -5,6 +5,7 @@ use super::address::Address;
 use super::connect::{connect, tcp_socket};
 use super::options::{ip_options, socket_options, tcp_options};
 use super::resolve::{ToSocketAddrs, first_of};
+use super::simulated;
 use super::socket::{Socket, begin};
 use super::stream::{byte_stream, socket_type};
 use super::vectored::{ReceivingVectored, SendingVectored};
@@ -247,6 +248,11 @@ impl Listener for TcpListener {
 
     fn accepted(fd: OwnedFd, address: &Address) -> Self::Accepted {
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        if address.is_simulated()
+            && let Some(network) = simulated::network()
+        {
+            network.welcome(fd.as_raw_fd());
+        }
         (fd.into(), address.to_ip().unwrap_or(unknown))
     }
 

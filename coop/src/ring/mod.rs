@@ -5,8 +5,12 @@
 //! ([`Sqe`]); the other drivers interpret the same descriptions.
 
 mod completion;
+#[cfg(test)]
+mod conformance;
 mod enter;
 mod epoll;
+#[cfg(test)]
+mod hardened_tests;
 mod simulated;
 mod slots;
 mod submission;
@@ -14,10 +18,10 @@ mod uring;
 
 pub(crate) use completion::{Completion, Cqe};
 pub(crate) use epoll::Epoll;
-pub(crate) use simulated::Simulated;
+pub(crate) use simulated::{Behaviour, Chance, Choice, ELSEWHERE, Network, Quieted, Simulated, address_in};
 pub(crate) use slots::{BELL, Slots};
 pub(crate) use submission::{AT_POSITION, POLL_FIRST, Sqe};
-pub(crate) use uring::{TaskRun, Uring};
+pub(crate) use uring::{NotHardened, TaskRun, Uring};
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -67,6 +71,33 @@ impl Driver {
         match self {
             Driver::Uring(ring) => ring.duplicate(),
             _ => None,
+        }
+    }
+
+    /// What it is called in `COOP_DRIVER`, and in metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Driver::Uring(_) => "uring",
+            Driver::Epoll(_) => "epoll",
+            Driver::Simulated(_) => "simulated",
+        }
+    }
+
+    /// How often the kernel was entered with completions that had not fitted their queue. Every thread may ask.
+    pub(crate) fn overflows(&self) -> u64 {
+        match self {
+            Driver::Uring(ring) => ring.overflows(),
+            _ => 0,
+        }
+    }
+}
+
+impl Driver {
+    /// The simulation, if that is what lies behind it.
+    pub(crate) fn simulated(&self) -> Option<&Simulated> {
+        match self {
+            Driver::Simulated(ring) => Some(ring),
+            Driver::Uring(_) | Driver::Epoll(_) => None,
         }
     }
 }

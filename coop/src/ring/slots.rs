@@ -4,7 +4,8 @@
 //! scribbles over the shared ring. A slot's generation grows each time it is used, so an unknown one is counted and ignored.
 
 use super::{Completion, Cqe};
-use std::cell::{Cell, UnsafeCell};
+use crate::count::Count;
+use std::cell::{Cell, RefCell, UnsafeCell};
 
 struct Slot {
     generation: u32,
@@ -19,15 +20,23 @@ pub(crate) const NOBODY: u64 = 0;
 /// User data of the messages by which other threads ring: of no slot's either, since generations begin with 1.
 pub(crate) const BELL: u64 = 1;
 
+/// In an index: this is the user data of a cancel of that slot's operation.
+const CANCEL: u64 = 1 << 31;
+
 const NONE: u32 = u32::MAX;
 
 /// The operations in flight.
 pub(crate) struct Slots {
     slots: UnsafeCell<Vec<Slot>>,
     free: Cell<u32>,
-    in_flight: Cell<usize>,
-    strays: Cell<u64>,
+    inserted: Count,
+    ended: Count,
+    /// Completions after which there are more.
+    more: Count,
+    strays: Count,
     has_rung: Cell<bool>,
+    /// Operations that a cancel has not found, although they go on.
+    missed: RefCell<Vec<u64>>,
 }
 
 impl Slots {
@@ -35,9 +44,12 @@ impl Slots {
         Slots {
             slots: UnsafeCell::new(Vec::new()),
             free: Cell::new(NONE),
-            in_flight: Cell::new(0),
-            strays: Cell::new(0),
+            inserted: Count::new(0),
+            ended: Count::new(0),
+            more: Count::new(0),
+            strays: Count::new(0),
             has_rung: Cell::new(false),
+            missed: RefCell::default(),
         }
     }
 
@@ -59,7 +71,7 @@ impl Slots {
         };
         let slot = &mut slots[index as usize];
         slot.target = Some(target);
-        self.in_flight.set(self.in_flight.get() + 1);
+        self.inserted.add(1);
         u64::from(slot.generation) << 32 | u64::from(index)
     }
 
@@ -77,8 +89,9 @@ impl Slots {
                 self.has_rung.set(true);
                 return;
             }
+            _ if cqe.user_data & CANCEL != 0 => return self.cancelled(cqe),
             _ => {
-                self.strays.set(self.strays.get() + 1);
+                self.strays.add(1);
                 return;
             }
         };
@@ -87,14 +100,47 @@ impl Slots {
             // Generation 0 is skipped: with slot 0 it would be `NOBODY`, with slot 1 `BELL`.
             target.generation = target.generation.checked_add(1).unwrap_or(1);
             target.next = self.free.replace(index);
-            self.in_flight.set(self.in_flight.get() - 1);
+            self.ended.add(1);
             target.target.take()
         } else {
+            self.more.add(1);
             target.target
         };
         if let Some(completion) = completion {
             // SAFETY: `insert`'s caller keeps the target valid until its last completion, which is this one or later.
             unsafe { (*completion).complete(cqe.result, cqe.flags, last) };
+        }
+    }
+
+    /// The user data of a cancel of this operation.
+    pub(crate) fn cancel_of(user_data: u64) -> u64 {
+        user_data | CANCEL
+    }
+
+    /// What a cancel says. The kernel does not find an operation that it is about to try again (the descriptor was ready a moment
+    /// ago), and that then, if it has to wait once more, waits as if nobody had asked: it has to be asked again.
+    #[cold]
+    fn cancelled(&self, cqe: Cqe) {
+        let target = cqe.user_data & !CANCEL;
+        let (generation, index) = ((target >> 32) as u32, target as u32);
+        // SAFETY: as in `insert`.
+        match unsafe { &*self.slots.get() }.get(index as usize) {
+            Some(slot) if slot.generation == generation && slot.target.is_some() => {
+                if cqe.result == -libc::ENOENT {
+                    self.missed.borrow_mut().push(target);
+                }
+            }
+            // It has ended.
+            Some(slot) if slot.generation > generation => {}
+            _ => self.strays.add(1),
+        }
+    }
+
+    /// Operations that are to be cancelled again.
+    pub(crate) fn take_missed(&self) -> Vec<u64> {
+        match self.missed.try_borrow_mut() {
+            Ok(mut missed) if !missed.is_empty() => std::mem::take(&mut *missed),
+            _ => Vec::new(),
         }
     }
 
@@ -108,7 +154,18 @@ impl Slots {
 
     /// Operations without a last completion yet.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.get()
+        // On another thread than the owner's an end may be seen before its beginning.
+        self.inserted.get().saturating_sub(self.ended.get()) as usize
+    }
+
+    /// Operations begun so far.
+    pub(crate) fn begun(&self) -> u64 {
+        self.inserted.get()
+    }
+
+    /// Completions that were delivered.
+    pub(crate) fn completions(&self) -> u64 {
+        self.ended.get() + self.more.get()
     }
 
     /// Whether a message has rung since the last time.
@@ -121,6 +178,10 @@ impl Slots {
         self.strays.get()
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/fuzz/completions.rs"]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

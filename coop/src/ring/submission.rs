@@ -53,6 +53,31 @@ pub(crate) const LINKAT: u8 = 39;
 /// Linux 6.9; before, the ring answers EINVAL.
 pub(crate) const FTRUNCATE: u8 = 55;
 
+/// Every opcode above, and so every one that a [`Sqe`] of this crate can have: what a hardened ring takes.
+pub(crate) const USED: [u8; 21] = [
+    READV,
+    WRITEV,
+    FSYNC,
+    POLL_ADD,
+    ACCEPT,
+    ASYNC_CANCEL,
+    CONNECT,
+    FALLOCATE,
+    OPENAT,
+    STATX,
+    READ,
+    WRITE,
+    SEND,
+    RECV,
+    SPLICE,
+    RENAMEAT,
+    UNLINKAT,
+    MKDIRAT,
+    SYMLINKAT,
+    LINKAT,
+    FTRUNCATE,
+];
+
 /// In place of an offset: the file's own position, which then moves on.
 pub(crate) const AT_POSITION: u64 = u64::MAX;
 

@@ -1,9 +1,12 @@
 //! The ring of the running kernel.
 
 use super::enter::{self, Target};
+use super::submission::USED;
 use super::{Cqe, Patience, Ring, Sqe};
+use crate::count::Count;
 use crate::sys;
-use io_uring::IoUring;
+use io_uring::register::{Probe, Restriction};
+use io_uring::{IoUring, squeue};
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +21,14 @@ pub(crate) enum TaskRun {
     Cooperative,
 }
 
+/// Why there is no hardened ring.
+#[derive(Debug)]
+pub(crate) enum NotHardened {
+    NoRing(io::Error),
+    /// There is a ring, but it would not be restricted.
+    NoRestrictions(io::Error),
+}
+
 /// io_uring, created, entered and destroyed on one thread.
 pub(crate) struct Uring {
     /// Only touched between the start and the end of one method, none of which calls out while it holds a queue.
@@ -25,17 +36,44 @@ pub(crate) struct Uring {
     target: Target,
     /// What did not fit the submission queue when the kernel would take nothing.
     backlog: RefCell<VecDeque<Sqe>>,
+    overflows: Count,
 }
 
 impl Uring {
     /// A ring with at least 64 submission entries, as near to `entries` as the memory limits allow.
     pub(crate) fn new(entries: u32, task_run: TaskRun) -> io::Result<Self> {
+        Self::make(entries, task_run, false)
+    }
+
+    /// The same, but of a ring that takes only the operations that this crate makes, with the one flag that it sets, and no
+    /// registration of anything: what else comes to stand in its queue is answered EACCES.
+    pub(crate) fn new_hardened(entries: u32, task_run: TaskRun) -> Result<Self, NotHardened> {
+        let ring = Self::make(entries, task_run, true).map_err(NotHardened::NoRing)?;
+        ring.restrict().map_err(NotHardened::NoRestrictions)?;
+        Ok(ring)
+    }
+
+    /// Lays down what a ring that was made disabled may do, and enables it. From then on nobody can change that.
+    fn restrict(&self) -> io::Result<()> {
+        // SAFETY: see `ring`.
+        let submitter = unsafe { (*self.ring.get()).submitter() };
+        // An opcode that the kernel does not know would be refused here, and is answered EINVAL later.
+        let mut known = Probe::new();
+        submitter.register_probe(&mut known)?;
+        let used = USED.into_iter().filter(|opcode| known.is_supported(*opcode));
+        let mut allowed: Vec<Restriction> = used.map(Restriction::sqe_op).collect();
+        allowed.push(Restriction::sqe_flags_allowed(squeue::Flags::ASYNC.bits()));
+        submitter.register_restrictions(&mut allowed)?;
+        submitter.register_enable_rings()
+    }
+
+    fn make(entries: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<Self> {
         // The kernel's own limits: `IORING_MAX_ENTRIES`, which CLAMP would apply, but after the completion queue's size was made
         // of it.
         let mut size = entries.clamp(64, 32768).next_power_of_two();
         let mut attempts = 0;
         let ring = loop {
-            match Self::build(size, task_run) {
+            match Self::build(size, task_run, is_disabled) {
                 Ok(ring) => break ring,
                 // The kernel frees the memory of a ring that was just closed a little later, so ENOMEM may pass; if it
                 // does not, a smaller ring may fit what RLIMIT_MEMLOCK has left.
@@ -53,10 +91,15 @@ impl Uring {
             }
         };
         let target = Target::register(ring.as_raw_fd());
-        Ok(Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default() })
+        Ok(Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), overflows: Count::new(0) })
     }
 
-    fn build(entries: u32, task_run: TaskRun) -> io::Result<IoUring> {
+    #[cfg(test)]
+    pub(super) fn ring(&self) -> *const IoUring {
+        self.ring.get()
+    }
+
+    fn build(entries: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
         // SUBMIT_ALL: one bad entry must not hold up those behind it. The completion queue is large because kills come in
         // thousands; what overflows it is kept by the kernel, at a price.
@@ -66,6 +109,9 @@ impl Uring {
             TaskRun::Deferred => builder.setup_defer_taskrun(),
             TaskRun::Cooperative => builder.setup_coop_taskrun(),
         };
+        if is_disabled {
+            builder.setup_r_disabled();
+        }
         builder.build(entries)
     }
 
@@ -73,6 +119,11 @@ impl Uring {
     pub(super) fn duplicate(&self) -> Option<OwnedFd> {
         // SAFETY: see `ring`; it is open as long as it is borrowed here.
         unsafe { BorrowedFd::borrow_raw((*self.ring.get()).as_raw_fd()) }.try_clone_to_owned().ok()
+    }
+
+    /// How often completions had overflowed their queue when the kernel was entered.
+    pub(super) fn overflows(&self) -> u64 {
+        self.overflows.get()
     }
 
     /// Moves the backlog into the submission queue as far as it goes.
@@ -122,10 +173,14 @@ impl Ring for Uring {
     fn enter(&self, patience: Patience) -> io::Result<()> {
         self.refill();
         // SAFETY: see `ring`.
-        let (count, completed) = unsafe {
+        let (count, completed, overflowed) = unsafe {
             let ring = &*self.ring.get();
-            (ring.submission_shared().len() as u32, !ring.completion_shared().is_empty())
+            let submission = ring.submission_shared();
+            (submission.len() as u32, !ring.completion_shared().is_empty(), submission.cq_overflow())
         };
+        if overflowed {
+            self.overflows.add(1);
+        }
         // What waits in memory may be what the completion waited for depends on: it is handed over before anything is waited for.
         let patience = if completed || !self.backlog.borrow().is_empty() { Patience::None } else { patience };
         match enter::enter(self.target, count, patience) {
@@ -151,7 +206,10 @@ impl Ring for Uring {
             // SAFETY: see `ring`.
             let next = unsafe { (*self.ring.get()).completion_shared().next() };
             let Some(entry) = next else { break };
-            each(Cqe { user_data: entry.user_data(), result: entry.result(), flags: entry.flags() });
+            // Errors are negated further on. No operation answers the one number that cannot be; a completion that somebody
+            // has forged may.
+            let result = entry.result().max(-i32::MAX);
+            each(Cqe { user_data: entry.user_data(), result, flags: entry.flags() });
         }
     }
 }

@@ -5,15 +5,18 @@ use super::start::{self, Driver, StartError};
 use super::{forked, run_loop};
 use crate::clock::Clock;
 use crate::cooperator::{Cooperator, OrphanPanic, Settings, Stuck};
+use crate::debugger;
 use crate::error::JoinError;
-use crate::inspect::{self, Census};
+use crate::inspect::census::Census;
+use crate::inspect::{self, Stall, StallHook, Watch};
 use crate::random::Random;
-use crate::ring::{self, Simulated, TaskRun};
+use crate::ring::{self, Behaviour, Chance, Network, Simulated, TaskRun};
 use crate::scheduler::Scheduler;
 use crate::stack::{Pool, overflow};
 use crate::sys;
 use crate::task;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +39,11 @@ pub struct Builder {
     is_virtual: bool,
     is_simulated: bool,
     driver: Option<Driver>,
+    hardened: Option<bool>,
+    watch: Watch,
+    /// What the environment says unless the program does.
+    dump_on_sigquit: Option<bool>,
+    measure_stacks: Option<bool>,
     /// How many Cooperators; 0 as 1.
     cooperators: usize,
 }
@@ -95,6 +103,32 @@ impl Builder {
         self
     }
 
+    /// Restricts the ring to the operations that coop makes: 21 of the kernel's opcodes, without links, registered files or
+    /// buffers, and without any further registration. The kernel enforces it from before the first operation to the end of the
+    /// ring, and answers what else comes to stand in the queue, by whatever code of the process, with `EACCES`. Costs nothing that
+    /// can be measured. Takes precedence over `COOP_HARDENED` (1 or 0); off unless either says otherwise.
+    ///
+    /// It narrows what a defect elsewhere in the process can have the kernel do through this ring; it does not keep code from
+    /// making system calls, or rings, of its own: that is what seccomp is for. With epoll there is no ring to restrict.
+    ///
+    /// A kernel that has io_uring but will not restrict the ring is a [`StartError`] that
+    /// [says so](StartError::is_not_hardened): epoll does not step in.
+    ///
+    /// ```
+    /// let value = coop::Builder::new().hardened(true).run(|| {
+    ///     let (near, far) = coop::net::UnixStream::pair()?;
+    ///     near.send_all(b"hardened")?;
+    ///     let mut buf = [0; 8];
+    ///     far.recv(&mut buf)?;
+    ///     std::io::Result::Ok(buf)
+    /// });
+    /// assert_eq!(&value.unwrap().unwrap(), b"hardened");
+    /// ```
+    pub fn hardened(mut self, on: bool) -> Self {
+        self.hardened = Some(on);
+        self
+    }
+
     /// How long an idle Cooperator watches its ring before it sleeps in the kernel; not at all unless said otherwise.
     ///
     /// Watching keeps a core busy, and saves the wake-up (an interrupt to another core, under virtualisation a costly one) when
@@ -123,6 +157,99 @@ impl Builder {
         self
     }
 
+    /// Prints the trees of all Cooperators of the process on standard error, as [`dump`](crate::dump) has them, when SIGQUIT (`ctrl-\`)
+    /// comes; the process then goes on. So does `COOP_DUMP=sigquit` in the environment, unless this says `false`.
+    ///
+    /// The handler only notes that it was called; each Cooperator prints its own tree when its loop has its turn, or is woken for it. Of one
+    /// whose task does not give way within a second, that task is printed with its backtrace. A handler that was there before is called
+    /// too, and put back when the last Cooperator that wants this has ended. A [`Signal`](crate::signal::Signal) that is listened for later
+    /// takes the signal for itself.
+    ///
+    /// ```no_run
+    /// coop::Builder::new().dump_on_sigquit(true).run(|| coop::sleep(std::time::Duration::from_secs(3600))).unwrap().unwrap();
+    /// ```
+    pub fn dump_on_sigquit(mut self, on: bool) -> Self {
+        self.dump_on_sigquit = Some(on);
+        self
+    }
+
+    /// Has a thread watch for tasks that run for longer than `limit` without a wait, and so keep the others from running: one that
+    /// computes, or is in a call that blocks the thread. It is reported on standard error, once for each such stall, with its name, number
+    /// and backtrace, and counted in [`stalls`](crate::inspect::CooperatorMetrics::stalls). So does `COOP_WATCHDOG=100ms` in the environment,
+    /// where the program says nothing; off otherwise. A limit of zero turns it off.
+    ///
+    /// A wait here is what gives way to others; a call that succeeds at once is none. A stall is seen when it has lasted for the limit
+    /// and a quarter of it more. Time in which the thread was ready, and the machine busy with something else, does not count, nor does a
+    /// process that was stopped.
+    ///
+    /// To see what the task does, its thread is interrupted by a real-time signal that nobody else has a handler for. A call that it blocks
+    /// in is restarted, where the kernel can do that; others end with EINTR, as with any signal (those of std are made again). The handler
+    /// copies registers and stack, and no more: the copy is walked elsewhere, so nothing that the task is in the midst of, such as an
+    /// allocation, matters. There is no backtrace where the thread has blocked the signal, or where code runs on a stack of its own. On
+    /// other processors than x86_64 there is none so far. A watched task costs nothing.
+    ///
+    /// ```
+    /// use coop::Builder;
+    /// use coop::inspect::metrics;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let stalls = Builder::new().watchdog(Duration::from_millis(10)).run(|| {
+    ///     let began = Instant::now();
+    ///     while metrics().cooperators[0].stalls == 0 && began.elapsed() < Duration::from_secs(10) {
+    ///         std::hint::spin_loop();
+    ///     }
+    ///     metrics().cooperators[0].stalls
+    /// });
+    /// assert_eq!(stalls.unwrap(), 1);
+    /// ```
+    pub fn watchdog(mut self, limit: Duration) -> Self {
+        self.watch.longest_turn = Some(limit);
+        self
+    }
+
+    /// Calls `hook` with each report of the [`watchdog`](Self::watchdog), after it was printed. On the watchdog's thread, where there is no
+    /// Cooperator; while it runs, nothing is watched. If it panics, that is ignored.
+    ///
+    /// ```
+    /// use coop::Builder;
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// let (tx, rx) = mpsc::channel();
+    /// let builder = Builder::new().watchdog(Duration::from_millis(10)).on_stall(move |stall| drop(tx.send(stall.clone())));
+    /// let stall = builder.run(|| {
+    ///     // What blocks the thread is a stall.
+    ///     rx.recv_timeout(Duration::from_secs(10))
+    /// });
+    /// assert_eq!(stall.unwrap().unwrap().name, "root");
+    /// ```
+    pub fn on_stall(mut self, hook: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
+        self.watch.on_stall = Some(StallHook(Arc::new(hook)));
+        self
+    }
+
+    /// Reports a task that has waited for longer than `limit`, once for each such wait, on standard error, with what it waits for and its
+    /// backtrace. Seen when it has lasted for up to a quarter of the limit more. Sleeps are left out, as are other waits that say how long
+    /// they take; a server that waits for its next connection is not. Zero turns it off, as does saying nothing.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// coop::Builder::new().report_waits_longer_than(Duration::from_secs(30)).run(|| { /* … */ }).unwrap();
+    /// ```
+    pub fn report_waits_longer_than(mut self, limit: Duration) -> Self {
+        self.watch.longest_wait = Some(limit);
+        self
+    }
+
+    /// Finds out how deep the stack of each task has been at its deepest, when it ends: for
+    /// [`Statistics::deepest_stack`](crate::Statistics::deepest_stack), and the [advice](crate::Statistics::stack_advice) made of that. So does
+    /// `COOP_STACKS=measure` in the environment. Off otherwise: it takes several microseconds for each task, whose stack is given back to
+    /// the kernel before.
+    pub fn measure_stacks(mut self, on: bool) -> Self {
+        self.measure_stacks = Some(on);
+        self
+    }
+
     /// Leaves every choice of the scheduler to a generator with this seed: the same seed, the same order of tasks.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -139,6 +266,13 @@ impl Builder {
     #[doc(hidden)]
     pub fn simulated_ring(mut self) -> Self {
         self.is_simulated = true;
+        self
+    }
+
+    /// What has failed is told, not printed; what is not over by that time of a simulation is ended.
+    pub(crate) fn watched(mut self, time_limit: u64) -> Self {
+        self.settings.is_quiet = true;
+        self.settings.time_limit = Some(time_limit);
         self
     }
 
@@ -206,7 +340,7 @@ impl Builder {
         F: FnOnce() -> R,
     {
         let pool = Pool::new(self.settings.warm_stacks);
-        self.run_on(pool, f)
+        self.run_on(pool, None, f)
     }
 
     /// Runs `f` and gives its outcome, and what the Cooperator had in hand when every task had ended. On stacks that the run
@@ -217,25 +351,53 @@ impl Builder {
         F: FnOnce() -> R,
     {
         let pool = spare.0.take().unwrap_or_else(|| Pool::new(self.settings.warm_stacks));
-        let (result, end) = self.run_on(pool, f)?;
+        let (result, end) = self.run_on(pool, None, f)?;
         spare.0 = (end.census.stacks == 0).then_some(end.pool);
         Ok((result, end.census))
     }
 
-    fn run_on<F, R>(mut self, pool: Pool, f: F) -> Result<(Result<R, JoinError>, End), StartError>
+    /// Runs `f` in a simulation, on stacks that the run before has left, and gives its outcome.
+    pub(crate) fn run_simulated<F, R>(
+        self,
+        simulation: &Simulation,
+        spare: &mut SpareStacks,
+        f: F,
+    ) -> Result<(Result<R, JoinError>, End), StartError>
     where
         F: FnOnce() -> R,
     {
-        let driver = if self.is_simulated {
+        let pool = spare.0.take().unwrap_or_else(|| Pool::new(self.settings.warm_stacks));
+        let (result, mut end) = self.run_on(pool, Some(simulation), f)?;
+        if end.census.stacks == 0 {
+            spare.0 = Some(std::mem::replace(&mut end.pool, Pool::new(0)));
+        }
+        Ok((result, end))
+    }
+
+    fn run_on<F, R>(
+        mut self,
+        pool: Pool,
+        simulation: Option<&Simulation>,
+        f: F,
+    ) -> Result<(Result<R, JoinError>, End), StartError>
+    where
+        F: FnOnce() -> R,
+    {
+        self.heed_environment()?;
+        let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
+        let driver = if let (Some(simulation), Clock::Virtual(now)) = (simulation, &clock) {
+            let Simulation { chance, behaviour } = simulation;
+            let network = Rc::new(Network::new(now.clone(), chance.clone(), behaviour.clone()));
+            ring::Driver::Simulated(Box::new(Simulated::with(chance.clone(), Some(network))))
+        } else if self.is_simulated {
             ring::Driver::Simulated(Box::new(Simulated::new(self.seed.unwrap_or(0))))
         } else {
-            start::driver(self.driver, self.settings.ring_entries, task_run())?
+            start::driver(self.driver, self.hardened, self.settings.ring_entries, task_run())?
         };
         if matches!(driver, ring::Driver::Epoll(_)) {
             // To look is a system call.
             self.settings.spin = Duration::ZERO;
         }
-        let clock = if self.is_virtual { Clock::new_virtual() } else { Clock::Monotonic };
         let scheduler = Scheduler::new(self.seed.map(Random::new));
         let cooperator = Cooperator::new(self.settings, clock, driver, scheduler, pool);
         overflow::set_describer(inspect::describe_overflow);
@@ -248,18 +410,23 @@ impl Builder {
         struct Current(Box<Cooperator>);
         impl Drop for Current {
             fn drop(&mut self) {
+                debugger::hide(&self.0);
                 Scheduler::set_current(std::ptr::null());
             }
         }
         Scheduler::set_current(&cooperator.scheduler);
+        debugger::show(&cooperator);
         let mut current = Current(cooperator);
         // SAFETY: the box stays until `current` goes, at the end of this function, when no task is left.
         let cooperator: &'static Cooperator = unsafe { &*std::ptr::from_ref(&*current.0) };
+        // SAFETY: it is dropped before `current`, and before anything of the Cooperator is taken out.
+        let enrolled = unsafe { inspect::enroll(cooperator, self.watch) };
         // SAFETY: `run_loop` returns when the root has ended; what it borrows is borrowed by our caller for longer.
         let mut root = match unsafe { task::spawn_root(cooperator, f) } {
             Ok(root) => root,
             Err((error, f)) => {
                 // Dropping it is the user's code, for which there must be either a task or no Cooperator.
+                drop(enrolled);
                 drop(current);
                 drop(f);
                 return Err(StartError::stack(error));
@@ -275,6 +442,7 @@ impl Builder {
         };
         let result = root.joining().take();
         drop(root);
+        drop(enrolled);
         let (verdict, census) = (cooperator.verdict.take(), Census::of(cooperator));
         let orphan_panics = cooperator.counters.orphan_panics.get();
         let pool = std::mem::replace(&mut current.0.pool, Pool::new(0));
@@ -289,12 +457,38 @@ impl Builder {
     }
 }
 
+impl Builder {
+    /// Takes from the environment what the program has not said.
+    fn heed_environment(&mut self) -> Result<(), StartError> {
+        let is_set = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
+        self.watch.longest_turn = match self.watch.longest_turn {
+            None => start::duration_from_environment("COOP_WATCHDOG")?,
+            limit => limit,
+        };
+        self.watch.longest_turn = is_set(self.watch.longest_turn);
+        self.watch.longest_wait = is_set(self.watch.longest_wait);
+        let flag = |said: Option<bool>, variable, word| match said {
+            None => start::word_from_environment(variable, word),
+            Some(said) => Ok(said),
+        };
+        self.watch.dump_on_sigquit = flag(self.dump_on_sigquit, "COOP_DUMP", "sigquit")?;
+        self.settings.measure_stacks = flag(self.measure_stacks, "COOP_STACKS", "measure")?;
+        Ok(())
+    }
+}
+
+/// What takes the place of the world in a simulation.
+pub(crate) struct Simulation {
+    pub(crate) chance: Rc<Chance>,
+    pub(crate) behaviour: Behaviour,
+}
+
 /// What is left of a Cooperator.
-pub(super) struct End {
+pub(crate) struct End {
     /// What deadlock detection had to say.
-    pub(super) verdict: Option<String>,
+    pub(crate) verdict: Option<String>,
     /// Panics of which nobody has heard.
-    pub(super) orphan_panics: u64,
+    pub(crate) orphan_panics: u64,
     census: Census,
     pool: Pool,
 }

@@ -9,6 +9,7 @@ mod remote;
 mod remote_join;
 mod start;
 
+pub(crate) use builder::Simulation;
 pub use builder::{Builder, SpareStacks, run};
 pub use cooperators::{CooperatorThread, Cooperators, cooperators, per_core};
 pub use entry::{MainOptions, TestOptions, main, test};
@@ -25,6 +26,7 @@ use crate::inspect;
 use crate::ring::Patience;
 use crate::sys;
 use crate::task::Task;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// With a virtual clock, how long real operations in flight may take before the clock jumps to the next timer.
@@ -44,6 +46,10 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
         if root.fiber.state.get() == State::Ended {
             return cooperator.close();
         }
+        if cooperator.inspected.asked.load(Ordering::Relaxed) != 0 {
+            inspect::answer(cooperator);
+        }
+        cooperator.counters.passes.add(1);
         cooperator.run_jobs();
         let now = cooperator.clock.now();
         cooperator.scheduler.pass_time.set(now);
@@ -58,6 +64,10 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
             (Some(timer), Some(grace)) => Some(timer.min(grace)),
             (timer, grace) => timer.or(grace),
         };
+        if cooperator.simulation().is_some() {
+            simulated_pass(cooperator, root, next);
+            continue;
+        }
         let busy = cooperator.can_be_woken();
         match next {
             _ if more_to_trim => cooperator.drive(Patience::None),
@@ -68,7 +78,9 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
                     // What another thread has just left happened before the jump.
                     cooperator.run_jobs();
                 }
-                if cooperator.scheduler.is_idle() {
+                // A cancel that has missed is repeated first: it belongs to this moment.
+                let is_settled = !busy || !cooperator.has_unsubmitted();
+                if cooperator.scheduler.is_idle() && is_settled {
                     cooperator.clock.advance_to(next);
                 }
             }
@@ -78,6 +90,40 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
             None if cooperator.has_unsubmitted() => cooperator.drive(Patience::None),
             None => deadlock(cooperator, root),
         }
+    }
+}
+
+/// What an idle loop does in a simulation: nothing waits, but time passes when all that could be done at this moment has been done.
+#[cold]
+fn simulated_pass(cooperator: &Cooperator, root: &Task, next: Option<u64>) {
+    let Some((ring, network)) = cooperator.simulation() else { return };
+    // What tasks have sent is taken, and what can complete does.
+    let settle = || {
+        cooperator.drive(Patience::Until(Duration::ZERO));
+        cooperator.run_jobs();
+        cooperator.scheduler.is_idle() && ring.is_settled()
+    };
+    if !settle() {
+        return;
+    }
+    let has_outside = cooperator.can_be_woken_from_outside();
+    if has_outside {
+        ring.wait_for_outside(REAL_PATIENCE.as_millis() as i32);
+        if !settle() {
+            return;
+        }
+    }
+    let next = next.into_iter().chain(network.next_event()).min();
+    match (next, cooperator.settings.time_limit) {
+        (Some(next), Some(limit)) if next > limit && cooperator.verdict.borrow().is_none() => {
+            let tree = inspect::tree_of(cooperator, root);
+            let limit = Duration::from_nanos(limit);
+            cooperator.verdict.replace(Some(format!("not over after {limit:?} of simulated time\n{tree}")));
+            root.node.kill(cooperator, Cause::Resources);
+        }
+        (Some(next), _) => cooperator.clock.advance_to(next),
+        (None, _) if has_outside => ring.wait_for_outside(-1),
+        (None, _) => deadlock(cooperator, root),
     }
 }
 
@@ -103,7 +149,9 @@ fn sleep(cooperator: &Cooperator, now: u64, next: Option<u64>) {
 fn deadlock(cooperator: &Cooperator, root: &Task) {
     let report = inspect::tree_of(cooperator, root);
     let first = cooperator.verdict.borrow().is_none();
-    sys::say(format_args!("coop: deadlock: no task can run, and nothing can wake one\n{report}"));
+    if !cooperator.settings.is_quiet {
+        sys::say(format_args!("coop: deadlock: no task can run, and nothing can wake one\n{report}"));
+    }
     if !first {
         sys::die(format_args!("coop: killing the tasks did not resolve it"));
     }

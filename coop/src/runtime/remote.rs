@@ -106,6 +106,7 @@ where
         // SAFETY: the root is set before the loop runs any job, and stays until the loop has ended.
         let root = unsafe { &*cooperator.root.get().cast::<Task>() };
         let found = Found(reach.clone());
+        let no_stack = report.another();
         let body = move || {
             let result = catch_unwind(AssertUnwindSafe(|| f(arguments)));
             let result = match result {
@@ -122,8 +123,11 @@ where
         };
         match task::spawn_under(root, description, options, body) {
             Ok(task) => reach.task_begins(task),
-            // With the body goes its reporter: the task never ran.
-            Err(body) => cooperator.leave_job(Box::new(|| drop(body))),
+            // The body is kept until its drop can do no harm, and its reporter with it: the joiner does not wait for that.
+            Err(body) => {
+                no_stack.end(Err(JoinError::NeverRan));
+                cooperator.leave_job(Box::new(|| drop(body)));
+            }
         }
     };
     match remote.inbox.push(Box::new(job)) {

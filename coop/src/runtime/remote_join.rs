@@ -97,6 +97,11 @@ pub(super) fn reported<R: Send>(reach: Option<Arc<Reach>>) -> (Reporter<R>, Remo
 }
 
 impl<R> Reporter<R> {
+    /// One that tells the same thread. The first that tells it anything is heard.
+    pub(super) fn another(&self) -> Self {
+        Reporter(self.0.clone())
+    }
+
     pub(super) fn end(self, result: Result<R, JoinError>) {
         // There is room for the one. If nobody is left to hear it, it is dropped here.
         let _ = self.0.try_send(result);

@@ -1,6 +1,6 @@
 //! What a Cooperator starts on, and why it could not start, in words that name the cure.
 
-use crate::ring::{self, Epoll, TaskRun, Uring};
+use crate::ring::{self, Epoll, NotHardened, TaskRun, Uring};
 use crate::sys;
 use std::env;
 use std::error::Error;
@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::sync::Once;
+use std::time::Duration;
 
 /// By what a Cooperator reaches the kernel.
 ///
@@ -34,6 +35,9 @@ pub enum Driver {
 /// What the environment asks for.
 const VARIABLE: &str = "COOP_DRIVER";
 
+/// Whether it asks for a hardened ring.
+const HARDENED: &str = "COOP_HARDENED";
+
 /// A Cooperator could not be started: the kernel would not give it what its [`Driver`] needs, there was no memory for the root's stack, or no
 /// thread to run it.
 ///
@@ -44,6 +48,7 @@ pub struct StartError {
     error: io::Error,
     cause: String,
     cure: String,
+    is_not_hardened: bool,
 }
 
 impl StartError {
@@ -62,9 +67,15 @@ impl StartError {
         &self.cure
     }
 
+    /// Whether there would have been a ring, but not a [hardened](crate::Builder::hardened) one.
+    pub fn is_not_hardened(&self) -> bool {
+        self.is_not_hardened
+    }
+
     pub(super) fn stack(error: io::Error) -> Self {
         StartError {
             error,
+            is_not_hardened: false,
             cause: "there is no address space for the root task's stack".into(),
             cure: "raise RLIMIT_AS (ulimit -v), or ask for a smaller one with `Builder::root_stack`".into(),
         }
@@ -73,14 +84,41 @@ impl StartError {
     pub(super) fn thread(error: io::Error) -> Self {
         StartError {
             error,
+            is_not_hardened: false,
             cause: "the process may have no more threads or file descriptors".into(),
             cure: "raise RLIMIT_NPROC or the cgroup's pids.max, or RLIMIT_NOFILE; or start fewer Cooperators".into(),
         }
     }
 
+    fn variable(name: &str, value: &std::ffi::OsStr, wanted: &str) -> Self {
+        StartError {
+            error: io::Error::new(io::ErrorKind::InvalidInput, format!("{name} cannot be understood")),
+            cause: format!("the environment has {name}={}", value.display()),
+            cure: format!("set {name} to {wanted}, or unset it"),
+            is_not_hardened: false,
+        }
+    }
+
     /// Whether the kernel will not have io_uring, as against having no descriptor left for anything.
     fn is_refusal(&self) -> bool {
-        matches!(self.error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS | libc::EINVAL | libc::ENOMEM))
+        !self.is_not_hardened
+            && matches!(self.error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS | libc::EINVAL | libc::ENOMEM))
+    }
+
+    /// The ring is there, but will not be restricted. What was to be hardened must not go on otherwise.
+    fn restrictions(error: io::Error) -> Self {
+        StartError {
+            cause: match error.raw_os_error() {
+                Some(libc::EPERM | libc::EACCES | libc::ENOSYS) if is_filtered() => {
+                    "a seccomp filter forbids io_uring_register, which restricts the ring of a hardened Cooperator"
+                        .into()
+                }
+                _ => format!("Linux {} does not restrict rings (IORING_REGISTER_RESTRICTIONS)", kernel()),
+            },
+            cure: format!("allow io_uring_register, or start without `Builder::hardened` and {HARDENED}, or on epoll"),
+            error,
+            is_not_hardened: true,
+        }
     }
 
     fn ring(error: io::Error) -> Self {
@@ -108,7 +146,7 @@ impl StartError {
                 "see io_uring_setup(2) or epoll_create(2) for this error".into(),
             ),
         };
-        StartError { error, cause, cure }
+        StartError { error, cause, cure, is_not_hardened: false }
     }
 }
 
@@ -131,10 +169,22 @@ impl From<StartError> for io::Error {
 }
 
 /// The driver that was chosen, or else the best that the running kernel allows.
-pub(super) fn driver(choice: Option<Driver>, entries: u32, task_run: TaskRun) -> Result<ring::Driver, StartError> {
-    let uring = || match Uring::new(entries, task_run) {
-        Ok(ring) => Ok(ring::Driver::Uring(Box::new(ring))),
-        Err(error) => Err(StartError::ring(error)),
+pub(super) fn driver(
+    choice: Option<Driver>,
+    hardened: Option<bool>,
+    entries: u32,
+    task_run: TaskRun,
+) -> Result<ring::Driver, StartError> {
+    let hardened = hardened.map_or_else(hardened_from_environment, Ok)?;
+    let uring = || {
+        let ring = match hardened {
+            false => Uring::new(entries, task_run).map_err(StartError::ring),
+            true => Uring::new_hardened(entries, task_run).map_err(|error| match error {
+                NotHardened::NoRing(error) => StartError::ring(error),
+                NotHardened::NoRestrictions(error) => StartError::restrictions(error),
+            }),
+        };
+        Ok(ring::Driver::Uring(Box::new(ring?)))
     };
     let epoll = || match Epoll::new() {
         Ok(ring) => Ok(ring::Driver::Epoll(Box::new(ring))),
@@ -150,7 +200,7 @@ pub(super) fn driver(choice: Option<Driver>, entries: u32, task_run: TaskRun) ->
             let driver = epoll()?;
             static SAID: Once = Once::new();
             SAID.call_once(|| {
-                let StartError { error, cause, cure } = &error;
+                let StartError { error, cause, cure, .. } = &error;
                 sys::say(format_args!(
                     "coop: io_uring is refused ({error}), epoll is used instead; likely cause: {cause}; to allow it: {cure}"
                 ));
@@ -167,10 +217,55 @@ fn from_environment() -> Result<Option<Driver>, StartError> {
         Some("uring") => Ok(Some(Driver::Uring)),
         Some("epoll") => Ok(Some(Driver::Epoll)),
         _ => Err(StartError {
+            is_not_hardened: false,
             error: io::Error::new(io::ErrorKind::InvalidInput, "no such driver"),
             cause: format!("the environment has {VARIABLE}={}", value.display()),
             cure: format!("set {VARIABLE} to uring or epoll, or unset it"),
         }),
+    }
+}
+
+fn hardened_from_environment() -> Result<bool, StartError> {
+    let Some(value) = env::var_os(HARDENED) else { return Ok(false) };
+    match value.to_str() {
+        Some("" | "0") => Ok(false),
+        Some("1") => Ok(true),
+        _ => Err(StartError {
+            is_not_hardened: false,
+            error: io::Error::new(io::ErrorKind::InvalidInput, "neither hardened nor not"),
+            cause: format!("the environment has {HARDENED}={}", value.display()),
+            cure: format!("set {HARDENED} to 1 or 0, or unset it"),
+        }),
+    }
+}
+
+/// Whether a variable has the one word that it may have.
+pub(super) fn word_from_environment(variable: &str, word: &str) -> Result<bool, StartError> {
+    match env::var_os(variable) {
+        None => Ok(false),
+        Some(value) if value.is_empty() => Ok(false),
+        Some(value) if value == word => Ok(true),
+        Some(value) => Err(StartError::variable(variable, &value, word)),
+    }
+}
+
+/// A time such as `100ms` or `2s`; a number alone is in milliseconds.
+pub(super) fn duration_from_environment(variable: &str) -> Result<Option<Duration>, StartError> {
+    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let duration = value.to_str().and_then(|text| {
+        let text = text.trim();
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let number = number.parse().ok()?;
+        match unit.trim() {
+            "" | "ms" => Some(Duration::from_millis(number)),
+            "s" => Some(Duration::from_secs(number)),
+            "us" => Some(Duration::from_micros(number)),
+            _ => None,
+        }
+    });
+    match duration {
+        Some(duration) => Ok(Some(duration)),
+        None => Err(StartError::variable(variable, &value, "a time such as 100ms or 2s")),
     }
 }
 

@@ -12,6 +12,7 @@
 mod guard;
 pub(crate) mod overflow;
 mod pool;
+mod touched;
 
 pub(crate) use pool::{Pool, Stack};
 

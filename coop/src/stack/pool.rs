@@ -1,9 +1,11 @@
 //! The pool of one Cooperator: stacks in power-of-two size classes, cut from a few large mappings and used again.
 
 use super::guard::{self, GUARD_SIZE};
+use crate::count::Count;
 use crate::sys;
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::offset_of;
 use std::ptr::{self, NonNull};
 
 const SMALLEST_CLASS: u32 = 15; // 32 KiB
@@ -21,6 +23,10 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
+    /// For debuggers; so is the next.
+    pub(crate) const TOP_OFFSET: usize = offset_of!(Stack, top);
+    pub(crate) const CLASS_OFFSET: usize = offset_of!(Stack, class);
+
     /// The high end, aligned to a page.
     #[inline]
     pub(crate) fn top(&self) -> *mut u8 {
@@ -48,7 +54,7 @@ struct Slab {
 struct Class {
     /// Tops of stacks whose topmost pages are likely in memory and in cache. Linked through the last word of each.
     warm: Cell<*mut u8>,
-    warm_count: Cell<usize>,
+    warm_count: Count,
     /// Tops of stacks whose memory was given back.
     cold: RefCell<Vec<*mut u8>>,
     /// The part of the newest slab that was never cut.
@@ -61,13 +67,13 @@ struct Class {
 pub(crate) struct Pool {
     classes: [Class; CLASSES],
     warm_limit: usize,
-    taken: Cell<usize>,
+    taken: Count,
 }
 
 impl Pool {
     /// `warm_limit` is how many unused stacks of a class keep their memory when the Cooperator idles.
     pub(crate) fn new(warm_limit: usize) -> Self {
-        Pool { classes: [const { Class::new() }; CLASSES], warm_limit, taken: Cell::new(0) }
+        Pool { classes: [const { Class::new() }; CLASSES], warm_limit, taken: Count::new(0) }
     }
 
     /// A stack of at least `size` usable bytes.
@@ -84,10 +90,10 @@ impl Pool {
         } else {
             // SAFETY: a warm stack is free and its last word is the link that `give_back` wrote.
             pool.warm.set(unsafe { warm.cast::<*mut u8>().sub(1).read() });
-            pool.warm_count.set(pool.warm_count.get() - 1);
+            pool.warm_count.subtract(1);
             warm
         };
-        self.taken.set(self.taken.get() + 1);
+        self.taken.add(1);
         // SAFETY: the top of a mapping is not null.
         Ok(Stack { top: unsafe { NonNull::new_unchecked(top) }, class: u64::from(class) })
     }
@@ -103,8 +109,8 @@ impl Pool {
         // SAFETY: the caller's promise: the stack's memory is ours again; the last word holds no live frame.
         unsafe { stack.top().cast::<*mut u8>().sub(1).write(pool.warm.get()) };
         pool.warm.set(stack.top());
-        pool.warm_count.set(pool.warm_count.get() + 1);
-        self.taken.set(self.taken.get() - 1);
+        pool.warm_count.add(1);
+        self.taken.subtract(1);
     }
 
     /// Gives the memory of unused stacks above the warm limit back to the kernel, at most `most` of them. True if any is left
@@ -112,7 +118,7 @@ impl Pool {
     pub(crate) fn trim(&self, most: usize) -> bool {
         let mut budget = most;
         for (index, pool) in self.classes.iter().enumerate() {
-            while pool.warm_count.get() > self.warm_limit {
+            while pool.warm_count.get() > self.warm_limit as u64 {
                 if budget == 0 {
                     return true;
                 }
@@ -124,7 +130,7 @@ impl Pool {
                     pool.warm.set(top.cast::<*mut u8>().sub(1).read());
                     sys::discard(top.sub(size), size);
                 }
-                pool.warm_count.set(pool.warm_count.get() - 1);
+                pool.warm_count.subtract(1);
                 pool.cold.borrow_mut().push(top);
             }
         }
@@ -133,7 +139,12 @@ impl Pool {
 
     /// How many stacks are taken.
     pub(crate) fn taken(&self) -> usize {
-        self.taken.get()
+        self.taken.get() as usize
+    }
+
+    /// How many unused stacks have their memory.
+    pub(crate) fn warm(&self) -> u64 {
+        self.classes.iter().map(|class| class.warm_count.get()).sum()
     }
 
     /// How many mappings the pool has made.
@@ -147,7 +158,7 @@ impl Class {
     const fn new() -> Self {
         Class {
             warm: Cell::new(ptr::null_mut()),
-            warm_count: Cell::new(0),
+            warm_count: Count::new(0),
             cold: RefCell::new(Vec::new()),
             fresh: Cell::new(ptr::null_mut()),
             fresh_count: Cell::new(0),

@@ -55,6 +55,13 @@ pub(crate) unsafe fn discard(base: *mut u8, len: usize) {
     unsafe { libc::madvise(base.cast(), len, libc::MADV_DONTNEED) };
 }
 
+/// Which of the pages from `start` on are in memory: the lowest bit of a byte each.
+pub(crate) fn resident(start: usize, len: usize, pages: &mut [u8]) -> io::Result<()> {
+    assert!(len.div_ceil(4096) <= pages.len());
+    // SAFETY: only asks about addresses, and writes a byte for each page.
+    check(unsafe { libc::mincore(ptr::without_provenance_mut(start), len, pages.as_mut_ptr()) }).map(drop)
+}
+
 /// By how many nanoseconds the calling thread's wake-ups may be late, so that several become one: 50,000 unless somebody has said
 /// otherwise (`prctl`).
 pub(crate) fn timer_slack() -> u64 {

@@ -23,6 +23,7 @@ pub(crate) fn refuse(cooperator: &Cooperator) -> Killed {
     let killed = wait::delivered(cooperator);
     let refusals = task.fiber.refusals.get().saturating_add(1);
     task.fiber.refusals.set(refusals);
+    cooperator.counters.refused.add(1);
     if refusals == REPORTED_AFTER {
         let backtrace = match task.has_room_for_backtrace() {
             true => std::backtrace::Backtrace::force_capture().to_string(),

@@ -13,7 +13,7 @@
 //! ```
 
 use super::join::{JoinHandle, ScopedJoinHandle};
-use super::registry::Description;
+use super::registry::{Depth, Description};
 use super::scope::Scope;
 use super::tree::{Kind, Node};
 use super::{Outcome, Task};
@@ -304,6 +304,12 @@ where
     let in_unwinding_scope =
         std::thread::panicking() && unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope);
     let stack = if in_unwinding_scope { None } else { cooperator.pool.take(size).ok() };
+    if let Some(stack) = &stack
+        && cooperator.settings.measure_stacks
+    {
+        // SAFETY: just taken, and used for nothing so far.
+        unsafe { stack.forget() };
+    }
 
     let place: *mut Package<F, R> = match &stack {
         Some(stack) => package_place(stack, layout).cast(),
@@ -332,11 +338,12 @@ where
             task.was_born_killed.set(task.node.adopt(parent, task));
             task.set_origin(task.node.effective());
             cooperator.scheduler.start(&task.fiber);
+            cooperator.scheduler.trace(|tracer| tracer.spawned(&task.fiber));
         } else {
-            cooperator.counters.live.set(cooperator.counters.live.get() - 1);
+            cooperator.counters.live.subtract(1);
             task.outcome.set(Outcome::NeverRan);
             task.fiber.state.set(crate::fiber::State::Ended);
-            task.description.count_end(false, false, 0);
+            task.description.count_end(cooperator.counters.row.get(), false, false, Depth::NONE);
             task.ended.release();
             drop(ManuallyDrop::take(&mut (*(*place).payload.get()).closure));
         }
@@ -373,8 +380,8 @@ unsafe fn write_record(
 ) {
     let id = TaskId(cooperator.counters.spawned.get() + 1);
     cooperator.counters.spawned.set(id.0);
-    cooperator.counters.live.set(cooperator.counters.live.get() + 1);
-    description.count_spawn();
+    cooperator.counters.live.add(1);
+    description.count_spawn(cooperator.counters.row.get());
     // SAFETY: the caller's promise. The record's own address goes into it: it does not move.
     unsafe {
         place.write(Task {
@@ -472,12 +479,9 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
     }
 
     // No user code runs from here on.
-    let depth = task.stack.as_ref().map_or(0, |stack| {
-        // SAFETY: the context is written by switches, none of which is under way.
-        stack.top().addr() - unsafe { (*task.fiber.context.get()).rsp }
-    });
-    task.description.count_end(was_killed, has_panicked, depth);
-    cooperator.counters.live.set(cooperator.counters.live.get() - 1);
+    let depth = task.stack.as_ref().map_or(Depth::NONE, |stack| depth(cooperator, task, stack));
+    task.description.count_end(cooperator.counters.row.get(), was_killed, has_panicked, depth);
+    cooperator.counters.live.subtract(1);
     task.node.disown(cooperator);
     task.ended.release();
     if !task.has_handle.get() {
@@ -486,6 +490,26 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
     }
     // SAFETY: the frames below hold nothing: `first_frame` has given everything away.
     unsafe { cooperator.scheduler.end() }
+}
+
+/// How deep the stack of a task that ends has been.
+#[inline]
+fn depth(cooperator: &Cooperator, task: &Task, stack: &Stack) -> Depth {
+    // SAFETY: the context is written by switches, none of which is under way.
+    let used = stack.top().addr() - unsafe { (*task.fiber.context.get()).rsp };
+    if cooperator.settings.measure_stacks {
+        return measured_depth(stack, used);
+    }
+    Depth { used, size: stack.size(), is_measured: false }
+}
+
+#[cold]
+#[inline(never)]
+fn measured_depth(stack: &Stack, used: usize) -> Depth {
+    match stack.depth() {
+        Some(used) => Depth { used, size: stack.size(), is_measured: true },
+        None => Depth { used, size: stack.size(), is_measured: false },
+    }
 }
 
 /// Drops the value that nobody will join for, or deals with a panic that nobody will hear of. Runs user code.
@@ -529,7 +553,7 @@ fn orphan_panic(cooperator: &Cooperator, task: &Task, payload: Box<dyn Any + Sen
     let root = unsafe { &*cooperator.root.get().cast::<Task>() };
     // After the root's end it is most likely the kill that the task has not survived.
     if root.node.own_cause() != Some(Cause::Shutdown) {
-        cooperator.counters.orphan_panics.set(cooperator.counters.orphan_panics.get() + 1);
+        cooperator.counters.orphan_panics.add(1);
     }
     match cooperator.settings.on_orphan_panic {
         OrphanPanic::Log => {}

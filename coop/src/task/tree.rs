@@ -20,6 +20,7 @@ use crate::sys;
 use crate::timers::Timer;
 use std::cell::Cell;
 use std::marker::PhantomPinned;
+use std::mem::offset_of;
 use std::panic::Location;
 use std::ptr;
 
@@ -63,6 +64,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// For debuggers; so are the next three.
+    pub(crate) const SIBLING_OFFSET: usize = offset_of!(Node, sibling);
+    pub(crate) const TASK_OFFSET: usize = offset_of!(Node, task);
+    pub(crate) const INNER_OFFSET: usize = offset_of!(Node, inner);
+    pub(crate) const CHILDREN_OFFSET: usize = offset_of!(Node, children);
+
     pub(crate) const fn new(kind: Kind) -> Self {
         Node {
             sibling: RawLink::new(),
@@ -242,6 +249,7 @@ impl Node {
     pub(crate) fn kill(&self, cooperator: &Cooperator, cause: Cause) {
         if self.own.get().is_none() {
             self.own.set(Some(cause));
+            cooperator.scheduler.trace(|tracer| tracer.killed(&self.task().fiber, cause));
             self.propagate(cooperator);
         }
     }

@@ -16,7 +16,7 @@ fn answer(result: impl Into<i64>) -> i32 {
 }
 
 /// The events for which a transfer waits.
-pub(super) fn events(sqe: &Sqe) -> u32 {
+pub(in crate::ring) fn events(sqe: &Sqe) -> u32 {
     match sqe.opcode {
         RECV if sqe.op_flags as i32 & libc::MSG_OOB != 0 => libc::POLLPRI as u32,
         // As the real ring: the queue of errors is news for a receiver of it, and reported in any case.
@@ -36,7 +36,7 @@ pub(super) fn is_nonblocking(fd: RawFd) -> bool {
 ///
 /// # Safety
 /// As [`perform`].
-pub(super) unsafe fn accept(sqe: &Sqe) -> i32 {
+pub(in crate::ring) unsafe fn accept(sqe: &Sqe) -> i32 {
     let address = ptr::with_exposed_provenance_mut(sqe.addr as usize);
     let len = ptr::with_exposed_provenance_mut(sqe.off as usize);
     // SAFETY: the caller's promise.
@@ -102,7 +102,7 @@ pub(super) unsafe fn transfer(sqe: &mut Sqe, done: &mut i32) -> Option<i32> {
 ///
 /// # Safety
 /// The address is valid.
-pub(super) unsafe fn connect(sqe: &Sqe) -> i32 {
+pub(in crate::ring) unsafe fn connect(sqe: &Sqe) -> i32 {
     // There is no flag for one call: the mode of the socket is changed, and given back at once. Whoever shares a socket that is
     // not connected yet could see that; a connection that goes on does not depend on it.
     // SAFETY: calls on a descriptor; the address is the caller's promise.
@@ -130,7 +130,7 @@ pub(super) unsafe fn connect(sqe: &Sqe) -> i32 {
 }
 
 /// How a connection that was on its way has ended.
-pub(super) fn connected(fd: RawFd) -> i32 {
+pub(in crate::ring) fn connected(fd: RawFd) -> i32 {
     let mut error: libc::c_int = 0;
     let mut len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: room for the option's value, as the length says.
@@ -232,7 +232,7 @@ pub(super) unsafe fn read_cached(sqe: &Sqe) -> Option<i32> {
 }
 
 /// Whether [`perform`] knows an operation.
-pub(super) fn is_known(opcode: u8) -> bool {
+pub(in crate::ring) fn is_known(opcode: u8) -> bool {
     // Not splices: they may block for ever on either side, and no poll promises that they will not. Whoever wants one copies.
     matches!(
         opcode,
@@ -257,7 +257,7 @@ pub(super) fn is_known(opcode: u8) -> bool {
 ///
 /// # Safety
 /// The memory that `sqe` names is valid, and nobody else's, until this returns.
-pub(super) unsafe fn perform(sqe: &Sqe, is_stream: bool, is_called_off: &dyn Fn() -> bool) -> i32 {
+pub(in crate::ring) unsafe fn perform(sqe: &Sqe, is_stream: bool, is_called_off: &dyn Fn() -> bool) -> i32 {
     let Sqe { fd, off, addr, len, op_flags, .. } = *sqe;
     let first: *const libc::c_char = ptr::with_exposed_provenance(addr as usize);
     let second: *const libc::c_char = ptr::with_exposed_provenance(off as usize);

@@ -12,7 +12,7 @@
 //! can be cancelled at any time. One that a thread has begun is waited for; a signal to that thread ends what may block for ever,
 //! such as the opening of a FIFO. What is ready or not, as pipes are, is not begun before it is ready.
 
-mod calls;
+pub(super) mod calls;
 mod errand;
 mod watches;
 
@@ -243,6 +243,9 @@ impl State {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) && opcode == POLL_ADD => {
                 let result = calls::poll_now(fd, events);
                 self.complete(user_data, result);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) && opcode == ACCEPT => {
+                self.complete(user_data, -libc::ENOTSOCK);
             }
             Err(error) => {
                 let result = if pending.done > 0 { pending.done } else { -code(&error) };

@@ -1,0 +1,134 @@
+//! A ring, and what scripts do with it.
+
+use super::super::{Cqe, Driver, Patience, Ring, Sqe};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long is waited for what is sure to come. Whether it comes decides, not when.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A ring with the completions that it has given.
+pub(super) struct Bench {
+    /// What it is used for, for reports.
+    label: String,
+    ring: Driver,
+    completions: BTreeMap<u64, Vec<Cqe>>,
+    submitted: Vec<u64>,
+    /// Memory that operations name: kept until the bench goes, which ends them first.
+    memory: Vec<Box<[u8]>>,
+}
+
+impl Bench {
+    pub(super) fn new(ring: Driver, label: String) -> Self {
+        Bench { label, ring, completions: BTreeMap::new(), submitted: Vec::new(), memory: Vec::new() }
+    }
+
+    /// Memory that stays where it is.
+    pub(super) fn memory(&mut self, bytes: &[u8]) -> *mut u8 {
+        self.memory.push(bytes.into());
+        self.memory.last_mut().map_or(std::ptr::null_mut(), |memory| memory.as_mut_ptr())
+    }
+
+    pub(super) fn push(&mut self, number: u64, sqe: Sqe) {
+        self.ring.push(sqe.with_user_data(number));
+        self.submitted.push(number);
+    }
+
+    pub(super) fn cancel(&mut self, number: u64, target: u64) {
+        self.push(number, Sqe::cancel(target));
+    }
+
+    fn reap(&mut self) -> usize {
+        let mut count = 0;
+        self.ring.reap(|cqe| {
+            self.completions.entry(cqe.user_data).or_default().push(cqe);
+            count += 1;
+        });
+        count
+    }
+
+    pub(super) fn enter(&mut self, patience: Patience) -> usize {
+        self.ring.enter(patience).expect("entering does not fail");
+        self.reap()
+    }
+
+    /// Hands everything over, and takes what comes at once.
+    pub(super) fn settle(&mut self) {
+        let mut quiet = 0;
+        while quiet < 3 {
+            let patience = if quiet < 2 { Patience::None } else { Patience::Until(Duration::from_millis(1)) };
+            let count = self.enter(patience);
+            quiet = if count == 0 && self.ring.unsubmitted() == 0 { quiet + 1 } else { 0 };
+        }
+    }
+
+    pub(super) fn is_over(&self, number: u64) -> bool {
+        self.completions.get(&number).is_some_and(|all| all.last().is_some_and(|cqe| !cqe.has_more()))
+    }
+
+    /// Until each of these has ended.
+    pub(super) fn wait_for(&mut self, numbers: &[u64]) {
+        self.wait_until(|bench| numbers.iter().all(|number| bench.is_over(*number)));
+    }
+
+    /// Until something is so.
+    pub(super) fn wait_until(&mut self, condition: impl Fn(&Self) -> bool) {
+        let begin = Instant::now();
+        while !condition(self) {
+            self.enter(Patience::Until(Duration::from_millis(100)));
+            assert!(begin.elapsed() < LONG, "{}: what is sure to come has not: {:?}", self.label, self.completions);
+        }
+    }
+
+    /// Cancels an operation, again as long as it is not found (numbered on from `cancel`), and waits for its end. Gives the last
+    /// cancel, and whether one before has missed.
+    pub(super) fn stop(&mut self, cancel: u64, target: u64) -> (u64, bool) {
+        self.cancel(cancel, target);
+        self.pursue(cancel, target)
+    }
+
+    /// The same, of what `cancel` was pushed for.
+    pub(super) fn pursue(&mut self, mut cancel: u64, target: u64) -> (u64, bool) {
+        let first = cancel;
+        self.wait_for(&[cancel]);
+        self.settle();
+        // The kernel does not find what it is about to try again.
+        while self.result(cancel) == -libc::ENOENT && !self.is_over(target) {
+            cancel += 1;
+            self.cancel(cancel, target);
+            self.wait_for(&[cancel]);
+            self.settle();
+        }
+        self.wait_for(&[target]);
+        (cancel, cancel != first)
+    }
+
+    /// What the last completion of an operation says.
+    pub(super) fn result(&self, number: u64) -> i32 {
+        self.completions.get(&number).and_then(|all| all.last()).map_or(super::PENDING, |cqe| cqe.result)
+    }
+
+    pub(super) fn completions(&self, number: u64) -> &[Cqe] {
+        self.completions.get(&number).map_or(&[], |all| all)
+    }
+}
+
+/// Ends everything, and sees to it that each operation has ended exactly once.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What operations name must stay.
+            std::mem::take(&mut self.memory).into_iter().for_each(std::mem::forget);
+            return;
+        }
+        let mut next = 1_000_000;
+        while let Some(number) = self.submitted.iter().copied().find(|number| !self.is_over(*number)) {
+            next = self.stop(next, number).0 + 1;
+        }
+        self.settle();
+        for (number, all) in &self.completions {
+            let last = all.iter().filter(|cqe| !cqe.has_more()).count();
+            assert_eq!(last, 1, "{}: operation {number} has ended {last} times: {all:?}", self.label);
+        }
+    }
+}
