@@ -1,5 +1,6 @@
 //! Reaching a Cooperator from other threads.
 
+use super::forked::generation;
 use super::remote_join::{Found, Reach, RemoteJoinHandle, Reporter, reported};
 use crate::cooperator::Cooperator;
 use crate::error::JoinError;
@@ -29,6 +30,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Remote {
     inbox: Arc<Inbox>,
     name: Arc<str>,
+    /// The process it is of: what a forked child has of it is a copy of the inbox, which nobody empties.
+    generation: u32,
 }
 
 /// A reference to the calling thread's Cooperator, for other threads. Not a wait point.
@@ -46,7 +49,7 @@ pub fn remote() -> std::io::Result<Remote> {
         Some(name) => name.clone(),
         None => std::thread::current().name().unwrap_or("cooperator").into(),
     };
-    Ok(Remote { inbox, name })
+    Ok(Remote { inbox, name, generation: generation() })
 }
 
 impl Remote {
@@ -57,13 +60,20 @@ impl Remote {
 
     /// Leaves a job for the loop. False: the Cooperator has finished.
     pub(super) fn leave(&self, job: Job) -> bool {
-        self.inbox.push(job).is_ok()
+        self.push(job).is_ok()
+    }
+
+    fn push(&self, job: Job) -> Result<(), Job> {
+        if self.generation != generation() {
+            return Err(job);
+        }
+        self.inbox.push(job)
     }
 
     /// Starts `f` as a child of the Cooperator's root task. Not a wait point; may be called from any thread.
     ///
     /// # Errors
-    /// `f` itself, from a Cooperator that has finished.
+    /// `f` itself, from a Cooperator that has finished, or is a forked child's parent's.
     #[track_caller]
     pub fn submit<F, R>(&self, f: F) -> Result<RemoteJoinHandle<R>, F>
     where
@@ -126,7 +136,7 @@ where
             Err(body) => cooperator.leave_job(Box::new(|| drop(body))),
         }
     };
-    match remote.inbox.push(Box::new(job)) {
+    match remote.push(Box::new(job)) {
         Ok(()) => Ok(handle),
         Err(_) => {
             let arguments = arguments.lock().unwrap_or_else(PoisonError::into_inner).take();
