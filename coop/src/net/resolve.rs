@@ -1,7 +1,7 @@
 //! Names and addresses: what may be connected to, and how it becomes socket addresses.
 
 use super::socket::begin;
-use crate::blocking::unblock;
+use crate::blocking::unblock_io;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -133,7 +133,7 @@ impl Target {
             Target::Several(addresses) => Ok(addresses),
             Target::Named(host, port) => {
                 begin()?;
-                unblock(move || std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect))?
+                unblock_io(move || std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect))
             }
         }
     }
