@@ -298,13 +298,24 @@ impl Scheduler {
     }
 
     /// Switches the running fiber out until something unparks it. Spurious returns are possible.
-    #[inline]
+    ///
+    /// Inlined into whoever waits, with all between: a function that was called before the switch and returns after it returns to
+    /// where the processor predicts that the task before would. All but the switch is done by one that returns first.
+    #[inline(always)]
     pub(crate) fn park(&self, killable: bool) {
+        let (from, to) = self.stop(killable);
+        // SAFETY: see `stop`.
+        unsafe { switch(from, to) };
+    }
+
+    /// All of [`park`](Scheduler::park) but the switch: what to switch from, and to.
+    #[inline(never)]
+    fn stop(&self, killable: bool) -> (*mut Context, *const Context) {
         let me = self.running_fiber();
         self.show(me);
         me.state.set(State::Parked { killable });
         let next = self.next_or_loop();
-        self.switch_from(me, next);
+        self.leave(me, next)
     }
 
     /// Shows a fiber that is about to wait, at the place it has noted, to whoever watches in debug builds.
@@ -317,7 +328,7 @@ impl Scheduler {
     }
 
     /// Lets every other ready fiber run first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_way(&self) {
         let me = self.running_fiber();
         self.enqueue(me);
@@ -379,24 +390,31 @@ impl Scheduler {
         self.dequeue()
     }
 
-    #[inline]
+    #[inline(always)]
     fn switch_from(&self, me: &Fiber, next: *const Fiber) {
+        let (from, to) = self.leave(me, next);
+        // SAFETY: see `leave`.
+        unsafe { switch(from, to) };
+    }
+
+    /// Makes `next` the running fiber, or the loop if it is null. The contexts to switch from, and to: `next` was queued, so it is
+    /// parked at a switch or prepared, and its stack is its own. The loop is parked in `run_ready` whenever a fiber runs. `me` is
+    /// what runs.
+    #[inline]
+    fn leave(&self, me: &Fiber, next: *const Fiber) -> (*mut Context, *const Context) {
         if self.attention.get() != 0 {
             self.attend(me, next);
         }
         self.set_running(next);
-        // SAFETY: `next` was queued, so it is parked at a switch or prepared, and its stack is its own. The loop is parked in
-        // `run_ready` whenever a fiber runs. `me` is what runs.
-        unsafe {
-            let to = match next.as_ref() {
-                Some(next) => {
-                    next.state.set(State::Running);
-                    next.context.get()
-                }
-                None => self.native.get(),
-            };
-            switch(me.context.get(), to);
-        }
+        // SAFETY: a fiber in the ready queue has not ended, so it is where it was.
+        let to = match unsafe { next.as_ref() } {
+            Some(next) => {
+                next.state.set(State::Running);
+                next.context.get()
+            }
+            None => self.native.get(),
+        };
+        (me.context.get(), to)
     }
 
     /// A switch that is more than one: forbidden, or shown to a tracer.

@@ -1,7 +1,9 @@
 //! Several Cooperators in a process: started together or one by one, reached by name, and shut down together.
 
 use coop::chan::passage;
+use coop::sync::Event;
 use coop::{Builder, Cause, JoinError, cooperators, op};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -352,4 +354,71 @@ fn kills_from_elsewhere_race_the_ends_of_tasks() {
         seen[usize::from(was_killed)] += 1;
     }
     assert!(seen[1] >= 667, "{seen:?}");
+}
+
+/// Runs `f` on a thread of its own. A Cooperator that sleeps for ever must not keep the test from failing.
+fn bounded<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    let (said, heard) = std::sync::mpsc::channel();
+    thread::spawn(move || said.send(f()));
+    heard.recv_timeout(Duration::from_secs(20)).expect("it sleeps for ever")
+}
+
+#[test]
+fn when_the_last_remote_goes_elsewhere_a_cooperator_that_sleeps_finds_itself_deadlocked() {
+    let waited = bounded(|| {
+        coop::run(|| {
+            let remotes = [coop::remote().unwrap(), coop::remote().unwrap()];
+            for (turn, remote) in remotes.into_iter().enumerate() {
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(10 * turn as u64));
+                    drop(remote);
+                });
+            }
+            Event::new().wait()
+        })
+    });
+    assert_eq!(waited.unwrap_err().cause(), Cause::Resources);
+}
+
+#[test]
+fn who_may_still_kill_a_task_keeps_its_cooperator_from_being_deadlocked() {
+    thread_local! {
+        static ENDED: Rc<Event> = Rc::new(Event::new());
+    }
+    let (waited, killed) = bounded(|| {
+        let (said, heard) = std::sync::mpsc::channel();
+        let waited = coop::run(move || {
+            let remote = coop::remote().unwrap();
+            thread::spawn(move || {
+                let wait = || {
+                    let waited = Event::new().wait();
+                    ENDED.with(Rc::clone).set();
+                    waited
+                };
+                let mut task = remote.submit(wait).map_err(drop).unwrap();
+                drop(remote);
+                thread::sleep(Duration::from_millis(20));
+                task.kill();
+                said.send(task.join().unwrap()).unwrap();
+            });
+            ENDED.with(Rc::clone).wait()
+        });
+        (waited, heard.recv().unwrap())
+    });
+    assert_eq!(waited, Ok(()));
+    assert!(matches!(killed.unwrap_err().cause(), Cause::Explicit(_)));
+    // Of one whose value was taken, nothing can come any more.
+    let waited = bounded(|| {
+        coop::run(|| {
+            let remote = coop::remote().unwrap();
+            thread::spawn(move || {
+                let mut task = remote.submit(|| 7).map_err(drop).unwrap();
+                assert_eq!(task.join().unwrap(), 7);
+                drop(remote);
+                std::mem::forget(task);
+            });
+            Event::new().wait()
+        })
+    });
+    assert_eq!(waited.unwrap_err().cause(), Cause::Resources);
 }

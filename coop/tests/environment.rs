@@ -619,6 +619,24 @@ fn in_a_forked_child_io_fails_with_an_error_and_the_parent_is_unharmed() {
 }
 
 #[test]
+fn a_forked_child_is_given_back_what_it_submits_to_a_cooperator_of_its_parents() {
+    child!(|| {
+        coop::run(|| {
+            let remote = coop::remote().unwrap();
+            let status = fork(|| {
+                let from_parent = remote.submit(|| "for the parent").map(drop).unwrap_err();
+                assert_eq!(from_parent(), "for the parent");
+                // One that it starts itself takes it.
+                coop::run(|| coop::remote().unwrap().submit(|| 7).map_err(drop).unwrap().join().unwrap())
+            });
+            assert_eq!(exit_code(status), Some(7));
+            assert_eq!(remote.submit(|| 8).map_err(drop).unwrap().join().unwrap(), 8);
+        });
+    })
+    .succeeded();
+}
+
+#[test]
 fn a_forked_child_that_leaves_scopes_and_handles_behind_touches_nothing_of_the_parents() {
     child!(|| {
         coop::run(|| {

@@ -473,3 +473,55 @@ fn starting_a_child_does_not_hold_other_tasks_up_nor_the_root_that_returns() {
 fn a_wait_for_a_child_is_no_deadlock() {
     coop::run(|| assert!(Command::new("sleep").arg("0.03").status().unwrap().success()));
 }
+
+#[test]
+fn a_child_that_is_dropped_when_no_descriptor_is_left_is_collected_all_the_same() {
+    child!(|| {
+        coop::run(|| -> io::Result<()> {
+            let mut child = sh("read line").stdin(Stdio::piped()).spawn()?;
+            let (id, input) = (child.id(), child.stdin.take());
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: a place for the limits of this process, which are then lowered.
+            unsafe {
+                assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+                limit.rlim_cur = 100.min(limit.rlim_max);
+                assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+            }
+            let held: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+            drop(child);
+            drop(held);
+            // Another, of which the thread is to hear.
+            let other = Command::new("sleep").arg("3600").kill_on_drop(true).spawn()?;
+            let others = other.id();
+            drop(other);
+            assert!(is_gone(others));
+            drop(input);
+            assert!(is_gone(id), "{:?}", state(id));
+            Ok(())
+        })
+        .unwrap();
+    })
+    .succeeded();
+}
+
+#[test]
+fn what_moves_nothing_to_or_from_a_child_is_done_at_once() {
+    coop::run(|| -> io::Result<()> {
+        let mut child = sh("read line").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        // The child writes nothing, and reads only a line.
+        let waited = coop::timeout(Duration::from_millis(5), || output.read(&mut [0; 1]));
+        assert_eq!(waited.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(output.read(&mut [])?, 0);
+        let full = coop::timeout(Duration::from_millis(5), || input.write_all(&[b'x'; 1 << 20]));
+        assert_eq!(full.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(input.write(&[])?, 0);
+        let mut none = [0; 0];
+        coop::scope(|s| -> io::Result<()> {
+            assert_eq!(s.start(op::read_from(&output, &mut none)).wait()?.n(), 0);
+            assert_eq!(s.start(op::write_to(&input, &[])).wait()?.n(), 0);
+            Ok(())
+        })
+    })
+    .unwrap();
+}

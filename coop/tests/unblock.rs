@@ -500,3 +500,37 @@ fn a_panic_spends_the_handle() {
         assert!(call.is_spent());
     });
 }
+
+#[test]
+fn calls_on_files_and_names_say_that_there_is_no_thread_for_them_and_are_not_taken_for_killed() {
+    child!(|| {
+        // SAFETY: lowers limits of this process, and gives up root, whom the first does not bind.
+        unsafe {
+            assert_eq!(libc::setgid(65534), 0);
+            assert_eq!(libc::setuid(65534), 0);
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &none), 0);
+        }
+        coop::run(|| {
+            let has_no_thread = |error: io::Error| {
+                assert!(error.to_string().contains("no thread") && !Killed::is(&error), "{error}");
+            };
+            let has_no_thread_if_it_failed = |result: io::Result<()>| result.map_or_else(has_no_thread, drop);
+            has_no_thread(coop::fs::canonicalize("/proc").unwrap_err());
+            has_no_thread(coop::fs::read_dir("/proc").unwrap_err());
+            has_no_thread(coop::net::lookup_host("localhost:80").err().unwrap());
+            has_no_thread(coop::process::Command::new("true").spawn().unwrap_err());
+            // What the kernel would do on a thread of its own fails too, and says why; what is in memory is read all the same.
+            has_no_thread_if_it_failed(coop::fs::metadata("/proc").map(drop));
+            has_no_thread_if_it_failed(coop::fs::File::open("/proc/self/exe").map(drop));
+            // A walk that is told so does not try again for ever.
+            for item in coop::fs::walk("/proc") {
+                has_no_thread_if_it_failed(item.map(drop));
+            }
+            // A kill is one all the same.
+            let error = coop::timeout(Duration::ZERO, || coop::fs::canonicalize("/proc")).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    })
+    .succeeded();
+}

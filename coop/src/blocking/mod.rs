@@ -21,6 +21,7 @@ use crate::task::{self, Task};
 use crate::workers::{self, Workers};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::marker::PhantomPinned;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -95,6 +96,36 @@ where
     T: Send + 'static,
 {
     call(Kind::Computing, f)
+}
+
+/// As [`unblock`], for a call whose errors are `io`'s.
+#[track_caller]
+pub(crate) fn unblock_io<F, T>(f: F) -> io::Result<T>
+where
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    unblock(f).unwrap_or_else(|killed| Err(not_made(killed)))
+}
+
+/// Why a call was not made. Where there was no thread for it nobody was killed: an error that says so would be taken for one that
+/// passes, and the call be made again and again.
+pub(crate) fn not_made(killed: Killed) -> io::Error {
+    if killed.cause == Cause::Resources && !task::killed() { no_thread() } else { killed.into() }
+}
+
+/// Why an operation has failed, as its completion says. The kernel has threads of its own for those that block; one for which it
+/// may start none it cancels, though nobody has asked for that.
+pub(crate) fn error_of(result: i32) -> io::Error {
+    if result == -libc::ECANCELED { no_thread() } else { io::Error::from_raw_os_error(-result) }
+}
+
+#[cold]
+fn no_thread() -> io::Error {
+    io::Error::other(
+        "there is no thread for a call that blocks, or no descriptor to hear of its end by: raise RLIMIT_NPROC, the cgroup's \
+         pids.max, or RLIMIT_NOFILE",
+    )
 }
 
 /// Which threads are to run a call.

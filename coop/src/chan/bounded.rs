@@ -154,6 +154,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// [`SendError`], with the message.
+    #[inline(always)]
     #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         match self.reserve() {
@@ -199,6 +200,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// [`ReserveError`].
+    #[inline(always)]
     #[track_caller]
     pub fn reserve(&self) -> Result<Permit<'_, T>, ReserveError> {
         Queued::wait_for(&Reserve { channel: &self.channel })
@@ -268,6 +270,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`RecvError`].
+    #[inline(always)]
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         Queued::wait_for(&Receive { channel: &self.channel })
@@ -306,6 +309,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// `Killed`.
+    #[inline(always)]
     #[track_caller]
     pub fn next(&self) -> Result<Option<T>, Killed> {
         self.recv().map_or_else(RecvError::into_end, |message| Ok(Some(message)))

@@ -151,6 +151,11 @@ impl Wait {
         }
     }
 
+    #[cold]
+    fn give_up(&self) {
+        self.withdraw();
+    }
+
     /// Whether the wait has been decided, and for which index; if so, it may be used again.
     #[inline]
     pub(crate) fn take_won(&self) -> Option<usize> {
@@ -160,7 +165,7 @@ impl Wait {
 
     /// Parks the running fiber until one of the Coordinators is its own, or, if `killable`, it is killed. A Coordinator that
     /// was handed over in the same moment wins over the kill.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn park(
         &self,
         scheduler: &Scheduler,
@@ -179,7 +184,7 @@ impl Wait {
                 return Settled::Won(won);
             }
             if killable && fiber.is_killed() {
-                self.withdraw();
+                self.give_up();
                 return Settled::Killed;
             }
             scheduler.park(killable);

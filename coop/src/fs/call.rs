@@ -1,5 +1,6 @@
 //! System calls that the ring makes: one description, waited for on the caller's frame or put in flight.
 
+use crate::blocking::error_of;
 use crate::cooperator::Cooperator;
 use crate::coordinator::Coordinator;
 use crate::error::Killed;
@@ -101,7 +102,7 @@ fn finish<C: Call>(call: &mut C, place: &'static Location<'static>) -> io::Resul
                 let sqe = call.sqe()?;
                 // SAFETY: `Call` says that the memory stays while the call does; it is borrowed until `perform` returns.
                 let result = unsafe { perform(cooperator, sqe, reason(call), place)? };
-                usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+                usize::try_from(result).map_err(|_| error_of(result))
             }
         };
         match result {
@@ -257,7 +258,7 @@ unsafe impl<C: Call> Flight for CallFlight<C> {
                     unsafe { self.flight.submit(cooperator, poll) };
                     return None;
                 }
-                _ => return self.give(Err(io::Error::from_raw_os_error(-result))),
+                _ => return self.give(Err(error_of(result))),
             },
         }
         if self.is_aborted.get() {

@@ -261,7 +261,7 @@ impl Iterator for ReadDir {
 
     #[track_caller]
     fn next(&mut self) -> Option<io::Result<DirEntry>> {
-        if self.was_killed && crate::task::killed() {
+        if self.was_killed && crate::task::is_refused() {
             return None;
         }
         let raw = self.next_raw()?;

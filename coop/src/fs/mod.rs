@@ -21,7 +21,7 @@
 //! }).unwrap();
 //! ```
 //!
-//! Most calls are io_uring's own; those it does not have are made on a thread. What the kernel has begun to do to a disk it does not
+//! Most calls are io_uring's own; those it does not have are made on a thread, and fail where none is to be had. What the kernel has begun to do to a disk it does not
 //! cancel: a killed task waits for its end, and gets the result; the next wait is refused. [`op`](crate::op) makes the operations,
 //! to put several in flight together. None of them is an arm of `select!` by value, since cancelled they can have had an effect;
 //! `&mut handle` of any is. What has no operation of its own is put in flight by [`op::unblock`](crate::op::unblock).

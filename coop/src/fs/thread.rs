@@ -1,6 +1,6 @@
 //! Calls that no ring makes: on a thread of their own.
 
-use crate::blocking::{Unblock, unblock};
+use crate::blocking::{Unblock, not_made, unblock_io};
 use crate::coordinator::{Coordinated, Wait};
 use crate::handle::{Flight, Operation};
 use crate::task;
@@ -20,7 +20,7 @@ pub(super) fn to_the_end<T: Send + 'static>(call: impl FnOnce() -> io::Result<T>
     loop {
         // SAFETY: it is not moved.
         if let Some(result) = unsafe { flight.as_mut().get_unchecked_mut() }.land(cooperator) {
-            return result?;
+            return result.unwrap_or_else(|killed| Err(not_made(killed)));
         }
         let entry = Coordinated::new();
         let wait = Wait::new(&cooperator.scheduler);
@@ -34,5 +34,5 @@ pub(super) fn to_the_end<T: Send + 'static>(call: impl FnOnce() -> io::Result<T>
 #[track_caller]
 pub(super) fn looking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     task::begin_io()?;
-    unblock(call)?
+    unblock_io(call)
 }

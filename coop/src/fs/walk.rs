@@ -305,7 +305,7 @@ impl Iterator for Walk {
     #[track_caller]
     fn next(&mut self) -> Option<io::Result<WalkEntry>> {
         while !self.is_over() {
-            if self.was_killed && crate::task::killed() {
+            if self.was_killed && crate::task::is_refused() {
                 return None;
             }
             self.was_killed = false;

@@ -233,7 +233,12 @@ impl<S: Stream + AsFd> Async<S> {
     ) -> Poll<io::Result<usize>> {
         /// The kernel's limit, UIO_MAXIOV.
         const MOST: usize = 1024;
-        let (fd, buffers) = (self.fd(), &buffers[..buffers.len().min(MOST)]);
+        // Empty ones in front are left out: a call that moves nothing would look as if the stream took no more.
+        let empty = buffers.iter().take_while(|buffer| buffer.is_empty()).count();
+        let (fd, buffers) = (self.fd(), &buffers[empty..buffers.len().min(empty + MOST)]);
+        if buffers.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         self.ends().writing.poll(context, fd, libc::POLLOUT, || {
             uninterrupted(|| {
                 // SAFETY: all zeros is a message without anything.

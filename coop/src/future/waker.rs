@@ -196,8 +196,9 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: the caller's promise; the Waker's reference passes to the call.
     let shared = unsafe { Arc::from_raw(data.cast::<Shared>()) };
-    shared.clones.fetch_sub(1, Ordering::SeqCst);
-    shared.wake();
+    // It counts until the news is on its way: a task that parks in between would find that nobody can wake it.
+    shared.clone().wake();
+    shared.lose_clone();
 }
 
 unsafe fn wake_by_ref(data: *const ()) {

@@ -25,6 +25,10 @@ pub trait Pollable {
     fn events(&self) -> u32;
     fn verb(&self) -> &'static str;
     fn readiness(&self) -> Readiness;
+    /// Whether there is nothing to do: `attempt` then gives its output whether the descriptor is ready or not.
+    fn is_nothing(&self) -> bool {
+        false
+    }
     /// `None`: not ready after all.
     fn attempt(&mut self) -> Option<io::Result<Self::Output>>;
 }
@@ -156,6 +160,9 @@ unsafe impl<P: Pollable> Flight for PolledFlight<P> {
     type Output = io::Result<P::Output>;
 
     unsafe fn launch(&self, cooperator: &Cooperator) {
+        if self.what.is_nothing() {
+            return self.poll.done().release();
+        }
         // SAFETY: the caller's promise; a poll names no memory.
         unsafe { self.poll.submit(cooperator, Sqe::poll(self.what.fd(), self.what.events())) };
     }
@@ -169,6 +176,9 @@ unsafe impl<P: Pollable> Flight for PolledFlight<P> {
     }
 
     fn land(&mut self, cooperator: &Cooperator) -> Option<io::Result<P::Output>> {
+        if self.what.is_nothing() {
+            return self.what.attempt();
+        }
         match self.poll.take_result()? {
             error if error < 0 => Some(Err(io::Error::from_raw_os_error(-error))),
             _ => self.what.attempt().or_else(|| {

@@ -56,13 +56,13 @@ impl<S: Source> Queued<S> {
     }
 
     /// The blocking call.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn wait_for(source: &S) -> S::Waited {
         S::waited(Self::wait_inner(source))
     }
 
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     fn wait_inner(source: &S) -> Result<S::Output, Killed> {
         let cooperator = task::begin()?;

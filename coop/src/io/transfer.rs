@@ -97,6 +97,8 @@ pub struct TransferFlight<B> {
     done: usize,
     /// Bytes behind those of the submission, which are to be moved too: one submission moves at most 2 GiB.
     rest: usize,
+    /// There is nothing to move: the kernel is not asked.
+    is_nothing: bool,
     /// Nothing more is begun.
     is_aborted: Cell<bool>,
     verb: &'static str,
@@ -113,6 +115,7 @@ impl<B> TransferFlight<B> {
             sqe,
             done: 0,
             rest: 0,
+            is_nothing: false,
             is_aborted: Cell::new(false),
             verb,
             buffer: Cell::new(Some(buffer)),
@@ -126,6 +129,11 @@ impl<B> TransferFlight<B> {
         TransferFlight { rest: len - self.sqe.len as usize, ..self }
     }
 
+    /// Done as soon as it is started: there is nothing to move, and nothing is submitted.
+    pub(crate) fn of_nothing(self) -> Self {
+        TransferFlight { is_nothing: true, ..self }
+    }
+
     pub(crate) fn joined(result: Result<io::Result<Transfer<B>>, Killed>) -> io::Result<Transfer<B>> {
         result?
     }
@@ -137,6 +145,9 @@ unsafe impl<B> Flight for TransferFlight<B> {
     type Output = io::Result<Transfer<B>>;
 
     unsafe fn launch(&self, cooperator: &Cooperator) {
+        if self.is_nothing {
+            return self.flight.done().release();
+        }
         // SAFETY: the caller keeps the flight, and so the buffer, in place until it is over.
         unsafe { self.flight.submit(cooperator, self.sqe) };
     }
@@ -152,6 +163,7 @@ unsafe impl<B> Flight for TransferFlight<B> {
     fn land(&mut self, cooperator: &Cooperator) -> Option<Self::Output> {
         let result = match self.flight.take_result() {
             Some(result) => result,
+            None if self.is_nothing => 0,
             // Stopped by a cancel. What was moved before is told of.
             None if self.done != 0 && !self.flight.is_flying() => 0,
             None => return None,

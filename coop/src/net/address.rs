@@ -62,10 +62,12 @@ impl Address {
         let bytes = path.as_os_str().as_bytes();
         let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
         let is_abstract = bytes.first() == Some(&0);
-        if bytes.is_empty() || bytes.len() >= address.sun_path.len() || (!is_abstract && bytes.contains(&0)) {
+        // A path ends with a NUL; an abstract name is as long as it is.
+        let most = address.sun_path.len() - usize::from(!is_abstract);
+        if bytes.is_empty() || bytes.len() > most || (!is_abstract && bytes.contains(&0)) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "a Unix socket's path has 1 to 107 bytes and no NUL but a leading one",
+                "a Unix socket's path has 1 to 107 bytes and no NUL; an abstract name up to 107 after a leading NUL",
             ));
         }
         for (to, from) in address.sun_path.iter_mut().zip(bytes) {

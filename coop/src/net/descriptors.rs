@@ -120,12 +120,16 @@ impl Pollable for SendingDescriptors<'_> {
         Readiness::Maybe
     }
 
+    fn is_nothing(&self) -> bool {
+        self.socket.is_stream() && self.buffer.is_empty()
+    }
+
     fn attempt(&mut self) -> Option<io::Result<usize>> {
         let refuse = |why| Some(Err(io::Error::new(io::ErrorKind::InvalidInput, why)));
         if self.fds.len() > MAX_DESCRIPTORS {
             return refuse("at most 253 descriptors are sent at once");
         }
-        if self.socket.is_stream() && self.buffer.is_empty() {
+        if self.is_nothing() {
             return if self.fds.is_empty() {
                 Some(Ok(0))
             } else {
@@ -198,8 +202,12 @@ impl Pollable for ReceivingDescriptors<'_> {
         self.socket.readiness(!self.buffer.is_empty())
     }
 
+    fn is_nothing(&self) -> bool {
+        self.socket.is_stream() && self.buffer.is_empty()
+    }
+
     fn attempt(&mut self) -> Option<io::Result<Self::Output>> {
-        if self.socket.is_stream() && self.buffer.is_empty() {
+        if self.is_nothing() {
             return Some(Ok((0, Vec::new())));
         }
         let mut bytes = libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.len() };

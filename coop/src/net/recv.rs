@@ -105,8 +105,11 @@ impl<'a> Operation for Recv<'a> {
     fn into_flight(self) -> Self::Flight {
         let Receiving { socket, buffer } = self.0.what;
         let sqe = Sqe::recv(socket.fd(), buffer.as_mut_ptr(), buffer.len(), 0, 0);
+        // The kernel would wait for bytes, and then give none.
+        let is_nothing = buffer.is_empty() && socket.is_stream();
         // SAFETY: the submission names the buffer's memory, which moving the reference does not move.
-        unsafe { TransferFlight::new(sqe, "recv", buffer) }
+        let flight = unsafe { TransferFlight::new(sqe, "recv", buffer) };
+        if is_nothing { flight.of_nothing() } else { flight }
     }
 
     fn joined(result: Result<Self::Started, Killed>) -> Self::Joined {
@@ -196,8 +199,12 @@ impl Pollable for Peeking<'_> {
         self.socket.readiness(!self.buffer.is_empty())
     }
 
+    fn is_nothing(&self) -> bool {
+        self.buffer.is_empty() && self.socket.is_stream()
+    }
+
     fn attempt(&mut self) -> Option<io::Result<usize>> {
-        if self.buffer.is_empty() && self.socket.is_stream() {
+        if self.is_nothing() {
             return Some(Ok(0));
         }
         unless_blocked(self.socket.try_recv(self.buffer, libc::MSG_PEEK))

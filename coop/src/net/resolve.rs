@@ -2,7 +2,7 @@
 
 use super::simulated;
 use super::socket::begin;
-use crate::blocking::unblock;
+use crate::blocking::unblock_io;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -137,7 +137,7 @@ impl Target {
                 if let Some(found) = simulated::look_up(&host, port) {
                     return found;
                 }
-                unblock(move || std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect))?
+                unblock_io(move || std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect))
             }
         }
     }

@@ -4,6 +4,7 @@ use super::Stream;
 use super::recv::recv;
 use super::send::send_all;
 use super::socket::{Socket, begin};
+use crate::blocking::error_of;
 use crate::fiber::{Detail, Reason};
 use crate::handle::{perform, wait_ready};
 use crate::io::Partial;
@@ -62,7 +63,7 @@ fn step(
             // It is non-blocking, and somebody else was faster.
             Err(_) if result == -libc::EAGAIN => wait_ready(cooperator, slow.0, slow.1 as u32, verb, place)?,
             Err(_) if result == -libc::EINVAL => return Ok(None),
-            Err(_) => return Err(io::Error::from_raw_os_error(-result)),
+            Err(_) => return Err(error_of(result)),
         }
     }
 }
@@ -246,7 +247,7 @@ fn send_part_by_hand(
             Ok(0) => break,
             Ok(n) => send_on(to, &buffer[..n], done)?,
             Err(_) if result == -libc::EINTR => {}
-            Err(_) => return Err(io::Error::from_raw_os_error(-result)),
+            Err(_) => return Err(error_of(result)),
         }
     }
     Ok(())

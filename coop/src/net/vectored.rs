@@ -51,6 +51,10 @@ impl Pollable for SendingVectored<'_> {
         Readiness::Maybe
     }
 
+    fn is_nothing(&self) -> bool {
+        self.socket.is_stream() && self.buffers.iter().all(|buffer| buffer.is_empty())
+    }
+
     fn attempt(&mut self) -> Option<io::Result<usize>> {
         let buffers = &self.buffers[self.buffers.iter().take_while(|buffer| buffer.is_empty()).count()..];
         if self.socket.is_stream() && buffers.is_empty() {
@@ -106,6 +110,10 @@ impl Pollable for ReceivingVectored<'_, '_> {
 
     fn readiness(&self) -> Readiness {
         self.socket.readiness(self.buffers.iter().any(|buffer| !buffer.is_empty()))
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.socket.is_stream() && self.buffers.iter().all(|buffer| buffer.is_empty())
     }
 
     fn attempt(&mut self) -> Option<io::Result<usize>> {

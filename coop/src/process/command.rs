@@ -2,7 +2,7 @@
 
 use super::child::{Child, Started};
 use super::{Output, Stdio};
-use crate::blocking::unblock;
+use crate::blocking::unblock_io;
 use crate::task;
 use std::ffi::OsStr;
 use std::fmt;
@@ -148,7 +148,7 @@ impl Command {
         let command = self.command.clone();
         let start = move || Started::new(&mut command.lock().unwrap_or_else(PoisonError::into_inner));
         // What has begun is waited for: no child is started after the error.
-        let started = task::shield(Duration::MAX, || unblock(start))??;
+        let started = task::shield(Duration::MAX, || unblock_io(start))?;
         Child::new(started, self.is_killed_on_drop)
     }
 

@@ -181,10 +181,17 @@ impl Pollable for Reading<'_> {
     }
 
     fn readiness(&self) -> Readiness {
-        self.end.readiness()
+        if self.is_nothing() { Readiness::Maybe } else { self.end.readiness() }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     fn attempt(&mut self) -> Option<io::Result<usize>> {
+        if self.is_nothing() {
+            return Some(Ok(0));
+        }
         // SAFETY: the buffer is writable, and borrowed.
         let n = unsafe { libc::read(self.fd(), self.buffer.as_mut_ptr().cast(), self.buffer.len()) };
         self.end.noted(sys::check_size(n))
@@ -233,10 +240,17 @@ impl Pollable for Writing<'_> {
     }
 
     fn readiness(&self) -> Readiness {
-        self.end.readiness()
+        if self.is_nothing() { Readiness::Maybe } else { self.end.readiness() }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     fn attempt(&mut self) -> Option<io::Result<usize>> {
+        if self.is_nothing() {
+            return Some(Ok(0));
+        }
         let write = || {
             // SAFETY: the buffer is readable, and borrowed.
             sys::check_size(unsafe { libc::write(self.fd(), self.buffer.as_ptr().cast(), self.buffer.len()) })

@@ -6,12 +6,16 @@ use crate::workers;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{self, Child};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 #[derive(Default)]
 struct Orphans {
     /// New ones, which the thread has not seen.
     new: Vec<(Child, OwnedFd)>,
-    /// Tells the thread that there are. `Some` while it runs.
+    /// The thread runs.
+    is_collected: bool,
+    /// Tells the thread that there are new ones. Without one it looks from time to time.
     bell: Option<OwnedFd>,
     /// The process whose children they are: a forked one has none of them, nor the thread.
     owner: u32,
@@ -19,12 +23,15 @@ struct Orphans {
 
 static ORPHANS: Mutex<Option<Orphans>> = Mutex::new(None);
 
+/// How often the thread looks, where nothing tells it.
+const LOOK: Duration = Duration::from_millis(100);
+
 fn lock() -> MutexGuard<'static, Option<Orphans>> {
     ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Leaves a child to the background. Where there is neither a descriptor nor a thread to be had, it stays a zombie until this
-/// process ends.
+/// Leaves a child to the background. Where there is no thread to be had, it stays a zombie until the next is left, or this process
+/// ends.
 pub(super) fn leave(mut child: Child, pidfd: OwnedFd) {
     // Most have ended.
     if !matches!(child.try_wait(), Ok(None)) {
@@ -36,38 +43,53 @@ pub(super) fn leave(mut child: Child, pidfd: OwnedFd) {
         *orphans = Orphans { owner: process::id(), ..Orphans::default() };
     }
     orphans.new.push((child, pidfd));
-    match &orphans.bell {
-        Some(bell) => sys::eventfd_wake(bell.as_raw_fd()),
-        None => {
-            let Ok((bell, its)) = sys::eventfd().and_then(|bell| Ok((bell.try_clone()?, bell))) else { return };
-            if workers::USERS.submit(Box::new(move || collect(its))).is_ok() {
-                orphans.bell = Some(bell);
-            }
+    if orphans.is_collected {
+        if let Some(bell) = &orphans.bell {
+            sys::eventfd_wake(bell.as_raw_fd());
         }
+        return;
+    }
+    let (bell, its) = match sys::eventfd().and_then(|bell| Ok((bell.try_clone()?, bell))) {
+        Ok((bell, its)) => (Some(bell), Some(its)),
+        // No descriptor is left.
+        Err(_) => (None, None),
+    };
+    if workers::USERS.submit(Box::new(move || collect(its))).is_ok() {
+        (orphans.is_collected, orphans.bell) = (true, bell);
     }
 }
 
 /// The thread's work, until there are no more.
-fn collect(bell: OwnedFd) {
+fn collect(bell: Option<OwnedFd>) {
     let mut waiting: Vec<(Child, OwnedFd)> = Vec::new();
     loop {
         {
             let mut orphans = lock();
             let Some(orphans) = &mut *orphans else { return };
             waiting.append(&mut orphans.new);
-            waiting.retain_mut(|(child, _)| matches!(child.try_wait(), Ok(None)));
             if waiting.is_empty() {
-                orphans.bell = None;
+                (orphans.is_collected, orphans.bell) = (false, None);
                 return;
             }
         }
         let poll = |fd: &OwnedFd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let mut polls: Vec<_> = waiting.iter().map(|(_, pidfd)| poll(pidfd)).chain([poll(&bell)]).collect();
-        let mut count = 0u64;
-        // SAFETY: an array of the length that is given; eight writable bytes, as an eventfd wants, which is non-blocking.
-        unsafe {
-            libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, -1);
-            libc::read(bell.as_raw_fd(), (&raw mut count).cast(), 8);
+        let mut polls: Vec<_> = waiting.iter().map(|(_, pidfd)| poll(pidfd)).chain(bell.as_ref().map(poll)).collect();
+        let patience = if bell.is_some() { -1 } else { LOOK.as_millis() as libc::c_int };
+        // SAFETY: an array of the length that is given.
+        let is_told = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, patience) } >= 0;
+        if let Some(bell) = &bell {
+            let mut count = 0u64;
+            // SAFETY: eight writable bytes, as an eventfd wants, which is non-blocking.
+            unsafe { libc::read(bell.as_raw_fd(), (&raw mut count).cast(), 8) };
         }
+        if !is_told {
+            // A signal, or more children than the process may now have descriptors: each is asked.
+            thread::sleep(LOOK);
+        }
+        let mut polls = polls.iter();
+        waiting.retain_mut(|(child, _)| {
+            let has_news = polls.next().is_none_or(|poll| poll.revents != 0);
+            (is_told && !has_news) || matches!(child.try_wait(), Ok(None))
+        });
     }
 }

@@ -5,6 +5,7 @@ mod cooperators;
 mod entry;
 mod exit;
 mod forked;
+mod line;
 mod remote;
 mod remote_join;
 mod start;

@@ -1,9 +1,10 @@
 //! Reaching a Cooperator from other threads.
 
+use super::line::Line;
 use super::remote_join::{Found, Reach, RemoteJoinHandle, Reporter, reported};
 use crate::cooperator::Cooperator;
 use crate::error::JoinError;
-use crate::inbox::{Inbox, Job};
+use crate::inbox::Job;
 use crate::task::{self, Description, Options, Task};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// ```
 #[derive(Clone)]
 pub struct Remote {
-    inbox: Arc<Inbox>,
+    line: Line,
     name: Arc<str>,
 }
 
@@ -41,12 +42,12 @@ pub struct Remote {
 #[track_caller]
 pub fn remote() -> std::io::Result<Remote> {
     let cooperator = Cooperator::required();
-    let inbox = cooperator.open_inbox()?;
+    let line = Line::to(cooperator)?;
     let name = match &cooperator.settings.name {
         Some(name) => name.clone(),
         None => std::thread::current().name().unwrap_or("cooperator").into(),
     };
-    Ok(Remote { inbox, name })
+    Ok(Remote { line, name })
 }
 
 impl Remote {
@@ -57,13 +58,13 @@ impl Remote {
 
     /// Leaves a job for the loop. False: the Cooperator has finished.
     pub(super) fn leave(&self, job: Job) -> bool {
-        self.inbox.push(job).is_ok()
+        self.line.push(job).is_ok()
     }
 
     /// Starts `f` as a child of the Cooperator's root task. Not a wait point; may be called from any thread.
     ///
     /// # Errors
-    /// `f` itself, from a Cooperator that has finished.
+    /// `f` itself, from a Cooperator that has finished, or is a forked child's parent's.
     #[track_caller]
     pub fn submit<F, R>(&self, f: F) -> Result<RemoteJoinHandle<R>, F>
     where
@@ -95,8 +96,8 @@ where
     A: Send + 'static,
     R: Send + 'static,
 {
-    let reach = Reach::new(remote.inbox.back_door());
-    let (report, handle) = reported(Some(reach.clone()));
+    let reach = Reach::new();
+    let (report, handle) = reported(Some((reach.clone(), remote.line.clone())));
     let arguments = Arc::new(Mutex::new(Some(arguments)));
     let given = arguments.clone();
     let job = move || {
@@ -105,8 +106,7 @@ where
         let cooperator = Cooperator::required();
         // SAFETY: the root is set before the loop runs any job, and stays until the loop has ended.
         let root = unsafe { &*cooperator.root.get().cast::<Task>() };
-        let found = Found(reach.clone());
-        let no_stack = report.another();
+        let (found, report_refusal) = (Found(reach.clone()), report.another());
         let body = move || {
             let result = catch_unwind(AssertUnwindSafe(|| f(arguments)));
             let result = match result {
@@ -123,14 +123,14 @@ where
         };
         match task::spawn_under(root, description, options, body) {
             Ok(task) => reach.task_begins(task),
-            // The body is kept until its drop can do no harm, and its reporter with it: the joiner does not wait for that.
+            // Whoever waits is not kept until the body may be dropped.
             Err(body) => {
-                no_stack.end(Err(JoinError::NeverRan));
                 cooperator.leave_job(Box::new(|| drop(body)));
+                report_refusal.end(Err(JoinError::NeverRan));
             }
         }
     };
-    match remote.inbox.push(Box::new(job)) {
+    match remote.line.push(Box::new(job)) {
         Ok(()) => Ok(handle),
         Err(_) => {
             let arguments = arguments.lock().unwrap_or_else(PoisonError::into_inner).take();

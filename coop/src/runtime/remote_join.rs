@@ -1,19 +1,21 @@
 //! The other end of a task on another thread.
 
+use super::line::Line;
 use crate::chan::RecvError;
 use crate::chan::passage::{self, Crossing, Receiving, passage};
 use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
 use crate::error::{Cause, JoinError};
 use crate::handle::{Arm, Readiness, Sealed};
-use crate::inbox::BackDoor;
 use crate::task::Task;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Owns the value of a task on another thread. The panic of a task whose handle was dropped before is one that nobody joins.
+/// Owns the value of a task on another thread. The panic of a task whose handle was dropped before is one that nobody joins. Until
+/// the value was taken the handle can [kill](Self::kill) the task, and so counts as a [`Remote`](crate::Remote): its Cooperator is
+/// not deadlocked.
 ///
 /// It is an arm of [`select!`](crate::select): `&mut handle`.
 ///
@@ -34,13 +36,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct RemoteJoinHandle<R> {
     end: passage::Receiver<Result<R, JoinError>>,
     is_taken: bool,
-    /// `None`: what ends is no task.
-    reach: Option<Arc<Reach>>,
+    /// The task, and a way to its thread, until the result was taken. `None`: what ends is no task.
+    reach: Option<(Arc<Reach>, Line)>,
 }
 
 /// How a task is found from other threads.
 pub(super) struct Reach {
-    inbox: BackDoor,
     /// The task, from its start to its end: only its own thread sets it, and follows it.
     task: Mutex<Place>,
 }
@@ -52,8 +53,8 @@ struct Place(*const Task);
 unsafe impl Send for Place {}
 
 impl Reach {
-    pub(super) fn new(inbox: BackDoor) -> Arc<Self> {
-        Arc::new(Reach { inbox, task: Mutex::new(Place(ptr::null())) })
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Reach { task: Mutex::new(Place(ptr::null())) })
     }
 
     fn set(&self, task: *const Task) {
@@ -65,10 +66,9 @@ impl Reach {
         self.set(task);
     }
 
-    fn kill(self: Arc<Self>, place: &'static Location<'static>) {
-        let inbox = self.inbox.clone();
+    fn kill(self: Arc<Self>, line: &Line, place: &'static Location<'static>) {
         // A Cooperator that has finished gives it back: there is nothing left to kill.
-        let _ = inbox.push(Box::new(move || {
+        let _ = line.push(Box::new(move || {
             let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).0;
             // SAFETY: this runs on the task's thread, where it was set when the task began, and is reset before it goes.
             if let Some(task) = unsafe { task.as_ref() } {
@@ -91,13 +91,13 @@ impl Drop for Found {
 pub(super) struct Reporter<R>(passage::Sender<Result<R, JoinError>>);
 
 /// What reports an end, and what waits for it.
-pub(super) fn reported<R: Send>(reach: Option<Arc<Reach>>) -> (Reporter<R>, RemoteJoinHandle<R>) {
+pub(super) fn reported<R: Send>(reach: Option<(Arc<Reach>, Line)>) -> (Reporter<R>, RemoteJoinHandle<R>) {
     let (report, end) = passage(1);
     (Reporter(report), RemoteJoinHandle { end, is_taken: false, reach })
 }
 
 impl<R> Reporter<R> {
-    /// One that tells the same thread. The first that tells it anything is heard.
+    /// For who may have to report in its place.
     pub(super) fn another(&self) -> Self {
         Reporter(self.0.clone())
     }
@@ -127,7 +127,7 @@ impl<R: Send> RemoteJoinHandle<R> {
         match self.end.recv() {
             Err(RecvError::Killed(killed)) => Err(JoinError::Interrupted(killed)),
             ended => {
-                self.is_taken = true;
+                (self.is_taken, self.reach) = (true, None);
                 ended.unwrap_or(Err(JoinError::NeverRan))
             }
         }
@@ -138,8 +138,8 @@ impl<R: Send> RemoteJoinHandle<R> {
     /// been killed. Not a wait point.
     #[track_caller]
     pub fn kill(&self) {
-        if let Some(reach) = &self.reach {
-            reach.clone().kill(Location::caller());
+        if let Some((reach, line)) = &self.reach {
+            reach.clone().kill(line, Location::caller());
         }
     }
 
@@ -154,11 +154,12 @@ impl<R: Send> RemoteJoinHandle<R> {
 pub struct RemoteJoining<'a, R> {
     crossing: Crossing<Receiving<'a, Result<R, JoinError>>>,
     is_taken: &'a mut bool,
+    reach: &'a mut Option<(Arc<Reach>, Line)>,
 }
 
 impl<R> RemoteJoining<'_, R> {
     fn ended(&mut self, result: Result<Result<R, JoinError>, RecvError>) -> Result<R, JoinError> {
-        *self.is_taken = true;
+        (*self.is_taken, *self.reach) = (true, None);
         result.unwrap_or(Err(JoinError::NeverRan))
     }
 }
@@ -216,7 +217,7 @@ unsafe impl<'a, R> Arm for &'a mut RemoteJoinHandle<R> {
     type Itself = RemoteJoining<'a, R>;
 
     fn itself(self) -> RemoteJoining<'a, R> {
-        RemoteJoining { crossing: self.end.crossing(), is_taken: &mut self.is_taken }
+        RemoteJoining { crossing: self.end.crossing(), is_taken: &mut self.is_taken, reach: &mut self.reach }
     }
 
     fn readiness(&self) -> Readiness {

@@ -71,7 +71,7 @@ impl Coordinator {
     ///
     /// # Panics
     /// On a thread without a Cooperator.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn acquire(&self) -> Result<Acquired<'_>, Killed> {
         task::acquire(self, Reason::new("acquire"))?;

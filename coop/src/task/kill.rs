@@ -103,6 +103,11 @@ pub fn kill_cause() -> Option<Killed> {
     Cooperator::current().and_then(|cooperator| Task::running(cooperator).fiber.killed())
 }
 
+/// Whether the next wait will be refused: because of a kill, or because a panic unwinds.
+pub(crate) fn is_refused() -> bool {
+    killed() || std::thread::panicking()
+}
+
 /// Runs `f`, in which any wait aborts the process and prints where it was made.
 ///
 /// For code that keeps something of the *thread* open: a reference from a `thread_local!`, a C callback. Other tasks of the

@@ -39,6 +39,7 @@ fn no_cooperator() -> io::Error {
 }
 
 /// Notes that the running task meets its kill now, and returns it.
+#[cold]
 pub(crate) fn delivered(cooperator: &Cooperator) -> Killed {
     let task = Task::running(cooperator);
     // SAFETY: an origin is this task's or an ancestor's node, which outlive it.
@@ -49,7 +50,7 @@ pub(crate) fn delivered(cooperator: &Cooperator) -> Killed {
 }
 
 /// Parks in `wait`; a kill that ends it has been delivered.
-#[inline]
+#[inline(always)]
 pub(crate) fn park(
     cooperator: &Cooperator,
     wait: &Wait,
@@ -63,7 +64,7 @@ pub(crate) fn park(
 }
 
 /// Acquires `coordinator`; kill-checked.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub(crate) fn acquire(coordinator: &Coordinator, reason: Reason) -> Result<(), Killed> {
     let cooperator = begin()?;

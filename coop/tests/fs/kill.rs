@@ -356,3 +356,26 @@ fn a_cancel_tells_of_the_part_that_came_before_it_and_begins_no_other() {
     })
     .unwrap();
 }
+
+#[coop::test]
+fn what_a_destructor_reads_while_a_panic_unwinds_through_it_ends_with_the_refusal() -> io::Result<()> {
+    struct Reads(fs::ReadDir, fs::Walk);
+    impl Drop for Reads {
+        fn drop(&mut self) {
+            // A batch has come with the opening; what needs no wait is given.
+            assert!(self.0.by_ref().filter_map(Result::ok).count() <= 1);
+            assert_eq!(self.1.by_ref().filter_map(Result::ok).count(), 0);
+        }
+    }
+    let scratch = Scratch::new();
+    scratch.file("file", "x");
+    let reads = Reads(fs::read_dir(scratch.path())?, fs::walk(scratch.path()));
+    let mut task = coop::spawn(move || {
+        let _reads = reads;
+        panic!("on purpose");
+    });
+    let joined: Result<(), coop::JoinError> = task.join();
+    assert!(matches!(joined, Err(coop::JoinError::Panicked(payload)) if payload.is::<&str>()));
+    assert!(!coop::killed());
+    Ok(())
+}

@@ -98,6 +98,19 @@ fn a_sender_waits_for_room_and_everything_arrives() {
 }
 
 #[coop::test]
+fn of_parts_the_empty_ones_do_not_count_and_nothing_is_sent_at_once() {
+    let (ours, theirs) = pair();
+    let parts: Vec<_> = (0..2000).map(|_| IoSlice::new(b"")).chain([IoSlice::new(b"text")]).collect();
+    assert!(matches!(once(|cx| ours.poll_send_vectored(cx, &parts)), Poll::Ready(Ok(4))));
+    let mut buf = [0; 8];
+    assert_eq!(theirs.recv(&mut buf).unwrap(), 4);
+    // Though there is no room, and somebody waits for it.
+    let full = vec![0; 4 << 20];
+    while once(|cx| ours.poll_send(cx, &full)).is_ready() {}
+    assert!(matches!(once(|cx| ours.poll_send(cx, b"")), Poll::Ready(Ok(0))));
+}
+
+#[coop::test]
 fn a_future_that_is_dropped_has_received_nothing() {
     let (ours, theirs) = pair();
     let mut buf = [0; 8];

@@ -1,12 +1,13 @@
 //! Unix streams and packets: addresses, credentials, packets.
 
-use crate::common::{is_killed, kind, times_out};
+use crate::common::{LONG, is_killed, kind, times_out};
 use coop::net::{UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
 use coop::{Killed, Operation, op};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A path that is removed in the end.
 struct Temporary(PathBuf);
@@ -198,4 +199,66 @@ fn three_gibibytes_in_flight_are_sent_to_the_last() {
     .unwrap();
     // SAFETY: nobody refers to it any more.
     unsafe { libc::munmap(zeros.as_ptr().cast_mut().cast(), LEN) };
+}
+
+#[test]
+fn what_moves_nothing_is_done_at_once_also_when_it_was_started() {
+    coop::run(|| -> io::Result<()> {
+        let (ours, _theirs) = UnixStream::pair()?;
+        // Nothing has come, and nothing more can be sent.
+        let socket = std::os::unix::net::UnixStream::from(ours.as_fd().try_clone_to_owned()?);
+        socket.set_nonblocking(true)?;
+        while (&socket).write(&[0; 4096]).is_ok() {}
+        let (mut none, mut to_peek, mut with_fds, mut empty) = ([0; 0], [0; 0], [0; 0], [0; 0]);
+        let (mut pieces, no_pieces) = ([IoSliceMut::new(&mut empty)], [IoSlice::new(b"")]);
+        coop::timeout(LONG, || {
+            coop::scope(|s| -> io::Result<()> {
+                assert_eq!(s.start(op::recv(&ours, &mut none)).wait()?.n(), 0);
+                assert_eq!(s.start(op::peek(&ours, &mut to_peek)).wait()?.n(), 0);
+                assert_eq!(s.start(op::recv_vectored(&ours, &mut pieces)).wait()?.0, 0);
+                assert_eq!(s.start(op::recv_fds(&ours, &mut with_fds)).wait()?.0.n(), 0);
+                assert_eq!(s.start(op::send(&ours, b"")).wait()?.n(), 0);
+                assert_eq!(s.start(op::send_all(&ours, b"")).wait()?.n(), 0);
+                assert_eq!(s.start(op::send_vectored(&ours, &no_pieces)).wait()?, 0);
+                assert_eq!(s.start(op::send_fds(&ours, b"", &[])).wait()?.n(), 0);
+                Ok(())
+            })
+        })?;
+        // A packet without bytes is something.
+        let (ours, theirs) = UnixDatagram::pair()?;
+        let mut none = [0; 0];
+        coop::scope(|s| -> io::Result<()> {
+            let mut incoming = s.start(op::recv(&ours, &mut none));
+            coop::select! {
+                _ = &mut incoming => panic!("nothing was sent"),
+                _ = op::after(Duration::from_millis(5)) => {}
+            }?;
+            theirs.send(b"")?;
+            assert_eq!(incoming.wait()?.n(), 0);
+            Ok(())
+        })
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_abstract_name_may_be_as_long_as_the_kernel_has_room_for() {
+    coop::run(|| -> io::Result<()> {
+        let name = |len: usize| {
+            let text = format!("\0coop-{}-", std::process::id());
+            PathBuf::from(text.chars().chain(std::iter::repeat('x')).take(1 + len).collect::<String>())
+        };
+        for len in [20, 106, 107] {
+            let listener = UnixListener::bind(name(len))?;
+            assert_eq!(listener.local_path()?, Some(name(len)));
+            let conn = UnixStream::connect(name(len))?;
+            assert_eq!((listener.accept()?.1, conn.peer_path()?), (None, Some(name(len))));
+        }
+        assert_eq!(kind(UnixListener::bind(name(108))), io::ErrorKind::InvalidInput);
+        let path = |len: usize| Path::new("/tmp").join("x".repeat(len - "/tmp/".len()));
+        assert_eq!(kind(UnixStream::connect(path(107))), io::ErrorKind::NotFound);
+        assert_eq!(kind(UnixStream::connect(path(108))), io::ErrorKind::InvalidInput);
+        Ok(())
+    })
+    .unwrap();
 }

@@ -25,6 +25,11 @@ pub(in crate::ring) fn events(sqe: &Sqe) -> u32 {
     }
 }
 
+/// Whether a transfer on a socket waits where there is nothing to do.
+pub(super) fn may_wait(sqe: &Sqe) -> bool {
+    sqe.op_flags as i32 & libc::MSG_DONTWAIT == 0
+}
+
 /// Whether calls on a descriptor do not block, whatever they find.
 pub(super) fn is_nonblocking(fd: RawFd) -> bool {
     // SAFETY: fcntl has no preconditions.
@@ -78,7 +83,7 @@ pub(super) unsafe fn transfer(sqe: &mut Sqe, done: &mut i32) -> Option<i32> {
             return match -answer(result as i64) {
                 libc::EINTR => continue,
                 // Who says so does not want to wait.
-                libc::EAGAIN if asked & libc::MSG_DONTWAIT != 0 => Some(-libc::EAGAIN),
+                libc::EAGAIN if !may_wait(sqe) => Some(-libc::EAGAIN),
                 libc::EAGAIN => None,
                 // What was moved is told now; the error comes again.
                 _ if *done > 0 => Some(*done),

@@ -104,7 +104,9 @@ impl Epoll {
             ASYNC_CANCEL => state.cancel(sqe),
             POLL_ADD => state.watch(pending, sqe.op_flags),
             SEND | RECV if sqe.ioprio & POLL_FIRST != 0 => state.watch(pending, calls::events(&sqe)),
-            SEND | RECV => state.attempt(pending),
+            SEND | RECV => {
+                state.attempt(pending);
+            }
             CONNECT => state.connect(pending),
             ACCEPT => state.watch(pending, calls::events(&sqe)),
             READ | READV | WRITE | WRITEV => {
@@ -155,11 +157,21 @@ impl Epoll {
     }
 
     /// What is to be done now that a descriptor is ready.
-    fn ready(&self, state: &mut State, Ready { user_data, events }: Ready) {
+    ///
+    /// `found_none`: a socket, and the events, whose last transfer has just found nothing to do. Of thousands that wait for the same
+    /// bytes only the first few are tried.
+    fn ready(&self, state: &mut State, Ready { user_data, events }: Ready, found_none: &mut Option<(RawFd, u32)>) {
         let Some(pending) = state.pending.remove(&user_data) else { return };
         match pending.sqe.opcode {
             POLL_ADD => state.complete(user_data, events as i32),
-            SEND | RECV => state.attempt(pending),
+            SEND | RECV => {
+                let (kind, may_wait) = ((pending.sqe.fd, calls::events(&pending.sqe)), calls::may_wait(&pending.sqe));
+                if *found_none == Some(kind) && may_wait {
+                    state.watch(pending, kind.1);
+                } else {
+                    *found_none = (!state.attempt(pending)).then_some(kind);
+                }
+            }
             // One at a time: it ends without F_MORE, as the kernel's own does whenever it likes.
             ACCEPT if calls::is_nonblocking(pending.sqe.fd) => {
                 // SAFETY: whoever pushed it keeps its memory until the completion.
@@ -254,14 +266,18 @@ impl State {
         }
     }
 
-    /// Tries a transfer on a socket.
-    fn attempt(&mut self, mut pending: Pending) {
+    /// Tries a transfer on a socket. False: there was nothing to do, and it waits.
+    fn attempt(&mut self, mut pending: Pending) -> bool {
         // SAFETY: whoever pushed it keeps its memory until the completion, which is still to come.
         match unsafe { calls::transfer(&mut pending.sqe, &mut pending.done) } {
-            Some(result) => self.complete(pending.sqe.user_data, result),
+            Some(result) => {
+                self.complete(pending.sqe.user_data, result);
+                true
+            }
             None => {
                 let events = calls::events(&pending.sqe);
                 self.watch(pending, events);
+                false
             }
         }
     }
@@ -375,9 +391,10 @@ impl Ring for Epoll {
             }
         }
         // In the order in which they came.
+        let mut found_none = None;
         for index in 0..state.ready.len() {
             let ready = state.ready[index];
-            self.ready(state, ready);
+            self.ready(state, ready, &mut found_none);
         }
         state.ready.clear();
         for (user_data, error) in state.watches.rearm() {

@@ -2,7 +2,8 @@
 //!
 //! epoll knows one registration for a descriptor; any number of operations may wait for one. It is armed for what they want
 //! together, once (`EPOLLONESHOT`), at each new wait: a descriptor that was closed and is a new one by the same number is found
-//! out by that, since the kernel then knows no registration. One that fires for nobody is disarmed by having fired; its
+//! out by that, since the kernel then knows no registration. Where others wait already, who keep it open, and nothing more is
+//! wanted, it is armed as it should be: to arm it for each of thousands would be quadratic. One that fires for nobody is disarmed by having fired; its
 //! number of the arming tells it from a later one. epoll keeps nothing open, so nothing needs to be taken back before a close.
 
 use crate::sys;
@@ -23,6 +24,8 @@ struct Watch {
     waiters: Vec<Waiter>,
     /// Which arming is in force.
     arming: u32,
+    /// For what; nothing once it has fired.
+    armed: u32,
     /// The kernel has had a registration; it may have gone with a close.
     is_known: bool,
 }
@@ -67,7 +70,12 @@ impl Watches {
 
     /// Waits for `events` of `fd` on behalf of an operation.
     pub(super) fn add(&mut self, fd: RawFd, events: u32, user_data: u64) -> io::Result<()> {
-        self.by_fd.entry(fd).or_default().waiters.push(Waiter { user_data, events });
+        let watch = self.by_fd.entry(fd).or_default();
+        let is_armed = !watch.waiters.is_empty() && watch.armed & events == events;
+        watch.waiters.push(Waiter { user_data, events });
+        if is_armed {
+            return Ok(());
+        }
         let result = self.arm(fd);
         if result.is_err() {
             self.remove(fd, user_data);
@@ -97,10 +105,8 @@ impl Watches {
             Err(error) if error.raw_os_error() == Some(unless) => self.control(second, fd, events, name),
             result => result,
         };
-        if result.is_err()
-            && let Some(watch) = self.by_fd.get_mut(&fd)
-        {
-            watch.is_known = false;
+        if let Some(watch) = self.by_fd.get_mut(&fd) {
+            (watch.armed, watch.is_known) = if result.is_ok() { (events, true) } else { (0, false) };
         }
         result
     }
@@ -116,6 +122,7 @@ impl Watches {
         if watch.arming != (name >> 32) as u32 {
             return true;
         }
+        watch.armed = 0;
         watch.waiters.retain(|waiter| {
             let events = got & (waiter.events | ALWAYS);
             if events != 0 {
@@ -142,5 +149,68 @@ impl Watches {
             }
         }
         failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    const IN: u32 = libc::EPOLLIN as u32;
+    const OUT: u32 = libc::EPOLLOUT as u32;
+
+    /// What is ready, by user data.
+    fn ready(watches: &mut Watches) -> Vec<u64> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
+        // SAFETY: room for eight events.
+        let count = unsafe { libc::epoll_wait(watches.epoll(), events.as_mut_ptr(), 8, 0) };
+        let mut ready = Vec::new();
+        for event in &events[..count as usize] {
+            assert!(watches.take_ready(event, &mut ready));
+        }
+        assert!(watches.rearm().is_empty());
+        ready.into_iter().map(|ready| ready.user_data).collect()
+    }
+
+    #[test]
+    fn a_descriptor_is_armed_once_for_all_who_want_the_same_of_it() {
+        let bell = sys::eventfd().unwrap();
+        let mut watches = Watches::new(bell.as_raw_fd()).unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let fd = ours.as_raw_fd();
+        (1..=1000).for_each(|user_data| watches.add(fd, IN, user_data).unwrap());
+        assert_eq!(watches.armings, 1);
+        // Something else is wanted of it; then it is there; then it is not.
+        watches.add(fd, OUT, 1001).unwrap();
+        assert_eq!((watches.armings, ready(&mut watches)), (2, vec![1001]));
+        assert_eq!((watches.armings, ready(&mut watches)), (3, vec![]));
+        watches.remove(fd, 1);
+        watches.add(fd, IN, 1).unwrap();
+        assert_eq!(watches.armings, 3);
+        // It has fired: whoever comes next arms it.
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(ready(&mut watches), (2..=1000).chain([1]).collect::<Vec<_>>());
+        watches.add(fd, IN, 2).unwrap();
+        assert_eq!((watches.armings, ready(&mut watches)), (4, vec![2]));
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_is_armed_again() {
+        let bell = sys::eventfd().unwrap();
+        let mut watches = Watches::new(bell.as_raw_fd()).unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let fd = ours.as_raw_fd();
+        watches.add(fd, IN, 1).unwrap();
+        // Who waited is gone, before the descriptor is.
+        watches.remove(fd, 1);
+        let (other, mut others) = UnixStream::pair().unwrap();
+        // SAFETY: both are sockets of this test's.
+        assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), fd) }, fd);
+        watches.add(fd, IN, 2).unwrap();
+        others.write_all(b"x").unwrap();
+        assert_eq!(ready(&mut watches), [2]);
+        drop(theirs);
     }
 }
