@@ -13,9 +13,9 @@
 
 use super::outside;
 use crate::cooperator::{Cooperator, no_cooperator_text};
-use crate::handle::InFlight;
+use crate::handle::{InFlight, Narrow};
 use crate::net::Stream;
-use crate::ring::{Completion, Sqe};
+use crate::ring::Completion;
 use crate::sys;
 use std::cell::Cell;
 use std::fmt;
@@ -79,6 +79,7 @@ struct Ends {
 /// One direction.
 struct End {
     poll: InFlight,
+    narrow: Narrow,
     waker: Cell<Option<Waker>>,
 }
 
@@ -94,7 +95,7 @@ unsafe impl Completion for End {
 
 impl End {
     fn new() -> Self {
-        End { poll: InFlight::new(), waker: Cell::new(None) }
+        End { poll: InFlight::new(), narrow: Narrow::new(), waker: Cell::new(None) }
     }
 
     /// Makes `attempt`, which has done nothing when it says `WouldBlock`. Then the Waker is woken when `fd` has one of `events`.
@@ -110,17 +111,17 @@ impl End {
         };
         // While the poll flies, the kernel has seen the descriptor unready and will tell.
         if !self.poll.is_flying() {
-            match self.poll.take_result() {
-                // (A cancel is not ours: it was the end of a Cooperator that this has outlived.)
-                Some(error) if error < 0 && error != -libc::ECANCELED => {
-                    return Poll::Ready(Err(io::Error::from_raw_os_error(-error)));
-                }
-                _ if cooperator.scheduler.spend() => {
-                    // Many calls in a row have succeeded: the others' turn.
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                _ => {}
+            // (A cancel is not ours: it was the end of a Cooperator that this has outlived.)
+            if let Some(result) = self.poll.take_result()
+                && result != -libc::ECANCELED
+                && let Err(error) = self.narrow.is_due(fd, events as u32, result)
+            {
+                return Poll::Ready(Err(error));
+            }
+            if cooperator.scheduler.spend() {
+                // Many calls in a row have succeeded: the others' turn.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             match attempt() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -132,7 +133,7 @@ impl End {
         // The clone may have been a user's, and have done anything.
         if !self.poll.is_flying() {
             // SAFETY: the box stays until nothing is in flight; a poll names no memory.
-            unsafe { self.poll.submit_for(cooperator, Sqe::poll(fd, events as u32), self) };
+            unsafe { self.poll.submit_for(cooperator, self.narrow.poll(fd, events as u32), self) };
         }
         drop(before);
         Poll::Pending

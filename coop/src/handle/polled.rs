@@ -4,11 +4,11 @@
 use super::arm::{Arm, Operation, Readiness, Sealed};
 use super::flight::Flight;
 use super::in_flight::{InFlight, perform};
+use super::narrow::Narrow;
 use crate::cooperator::Cooperator;
 use crate::coordinator::{Coordinated, Coordinator, Wait};
 use crate::error::Killed;
 use crate::fiber::{Detail, Reason};
-use crate::ring::Sqe;
 use std::io;
 use std::marker::PhantomPinned;
 use std::os::fd::RawFd;
@@ -41,10 +41,15 @@ pub(crate) fn wait_ready(
     verb: &'static str,
     place: &'static Location<'static>,
 ) -> io::Result<()> {
-    // SAFETY: a poll names no memory.
-    let result =
-        unsafe { perform(cooperator, Sqe::poll(fd, events), Reason::on(verb, Detail::Descriptor(fd)), place)? };
-    if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(()) }
+    let narrow = Narrow::new();
+    loop {
+        let reason = Reason::on(verb, Detail::Descriptor(fd));
+        // SAFETY: a poll names no memory.
+        let result = unsafe { perform(cooperator, narrow.poll(fd, events), reason, place)? };
+        if narrow.is_due(fd, events, result)? {
+            return Ok(());
+        }
+    }
 }
 
 /// The operation of a [`Pollable`], as an arm.
@@ -52,12 +57,13 @@ pub(crate) fn wait_ready(
 pub struct Polled<P> {
     pub(crate) what: P,
     poll: InFlight,
+    narrow: Narrow,
     entry: Coordinated,
 }
 
 impl<P: Pollable> Polled<P> {
     pub(crate) fn new(what: P) -> Self {
-        Polled { what, poll: InFlight::new(), entry: Coordinated::new() }
+        Polled { what, poll: InFlight::new(), narrow: Narrow::new(), entry: Coordinated::new() }
     }
 }
 
@@ -87,16 +93,18 @@ unsafe impl<P: Pollable> Arm for Polled<P> {
         // SAFETY: the caller keeps the arm in place until it is settled.
         unsafe {
             if !self.poll.is_flying() {
-                self.poll.submit(cooperator, Sqe::poll(self.what.fd(), self.what.events()));
+                self.poll.submit(cooperator, self.narrow.poll(self.what.fd(), self.what.events()));
             }
             wait.enlist(self.poll.done(), &self.entry, index);
         }
     }
 
     fn won(&mut self, _: &Cooperator) -> Option<io::Result<P::Output>> {
-        match self.poll.take_result()? {
-            error if error < 0 => Some(Err(io::Error::from_raw_os_error(-error))),
-            _ => self.what.attempt(),
+        let result = self.poll.take_result()?;
+        match self.narrow.is_due(self.what.fd(), self.what.events(), result) {
+            Err(error) => Some(Err(error)),
+            Ok(true) => self.what.attempt(),
+            Ok(false) => None,
         }
     }
 
@@ -146,12 +154,13 @@ pub trait Blocking: Pollable + Sized {
 pub struct PolledFlight<P> {
     pub(crate) what: P,
     poll: InFlight,
+    narrow: Narrow,
     _pinned: PhantomPinned,
 }
 
 impl<P: Pollable> PolledFlight<P> {
     pub(crate) fn new(what: P) -> Self {
-        PolledFlight { what, poll: InFlight::new(), _pinned: PhantomPinned }
+        PolledFlight { what, poll: InFlight::new(), narrow: Narrow::new(), _pinned: PhantomPinned }
     }
 }
 
@@ -164,7 +173,7 @@ unsafe impl<P: Pollable> Flight for PolledFlight<P> {
             return self.poll.done().release();
         }
         // SAFETY: the caller's promise; a poll names no memory.
-        unsafe { self.poll.submit(cooperator, Sqe::poll(self.what.fd(), self.what.events())) };
+        unsafe { self.poll.submit(cooperator, self.narrow.poll(self.what.fd(), self.what.events())) };
     }
 
     fn news(&self) -> &Coordinator {
@@ -179,14 +188,17 @@ unsafe impl<P: Pollable> Flight for PolledFlight<P> {
         if self.what.is_nothing() {
             return self.what.attempt();
         }
-        match self.poll.take_result()? {
-            error if error < 0 => Some(Err(io::Error::from_raw_os_error(-error))),
-            _ => self.what.attempt().or_else(|| {
-                // SAFETY: it was launched, so it stays in place until it is over.
-                unsafe { self.launch(cooperator) };
-                None
-            }),
+        let result = self.poll.take_result()?;
+        let output = match self.narrow.is_due(self.what.fd(), self.what.events(), result) {
+            Err(error) => Some(Err(error)),
+            Ok(true) => self.what.attempt(),
+            Ok(false) => None,
+        };
+        if output.is_none() {
+            // SAFETY: it was launched, so it stays in place until it is over.
+            unsafe { self.launch(cooperator) };
         }
+        output
     }
 
     fn abort(&self, cooperator: &Cooperator) {

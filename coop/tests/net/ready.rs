@@ -123,3 +123,56 @@ fn a_cloned_socket_is_the_same_connection_with_an_owner_of_its_own() {
     client.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(accepted.try_clone().unwrap().recv(&mut buffer).unwrap(), 0);
 }
+
+/// To a peer that sends no more, and does not read, who has something to send waits: in the kernel, not by asking it over and over.
+/// (io_uring tells of the end of what the peer sends though nobody asks.)
+#[test]
+fn room_at_a_peer_that_sends_no_more_is_waited_for_asleep() {
+    const NAME: &str = "waits-for-room";
+    let enters = || {
+        let all = coop::inspect::metrics().cooperators;
+        all.iter().find(|each| &*each.name == NAME).unwrap().ring.enters
+    };
+    let full = || {
+        let (ours, theirs) = coop::net::UnixStream::pair().unwrap();
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        while coop::select! { n = op::send(&ours, &[0; 65536]) => n.is_ok(), default => false }.unwrap() {}
+        (ours, theirs)
+    };
+    let a_while = Duration::from_millis(100);
+    let story = || {
+        let before = enters();
+        let (ours, theirs) = full();
+        let sent = coop::select! {
+            n = op::send(&ours, b"x") => n.unwrap(),
+            _ = op::after(a_while) => 0,
+        };
+        assert_eq!(sent.unwrap(), 0);
+        let (waited, _) = coop::deadline(a_while, || ours.send(b"x"));
+        assert!(coop::Killed::is(&waited.unwrap_err()));
+        let (waited, _) = coop::deadline(a_while, || ours.send_vectored(&[std::io::IoSlice::new(b"x")]));
+        assert!(coop::Killed::is(&waited.unwrap_err()));
+        coop::scope(|s| -> std::io::Result<()> {
+            let mut room = s.start(op::writable(&ours));
+            coop::select! {
+                _ = &mut room => panic!("there is none"),
+                _ = op::after(a_while) => {}
+            }?;
+            // It is news when there is.
+            let mut buffer = vec![0; 1 << 20];
+            while coop::select! { n = op::recv(&theirs, &mut buffer) => n? > 0, default => false }? {}
+            coop::select! { ready = &mut room => ready? }?;
+            Ok(())
+        })
+        .unwrap();
+        let (ours, _theirs) = full();
+        let ours = coop::future::Async::new(ours);
+        let sent = coop::deadline(a_while, || {
+            coop::block_on(std::future::poll_fn(|context| ours.poll_send(context, b"x"))).map(drop)
+        });
+        assert!(sent.1.is_expired(), "{sent:?}");
+        let entered = enters() - before;
+        assert!(entered < 500, "{entered} times in half a second");
+    };
+    coop::Builder::new().name(NAME).run(story).unwrap();
+}
