@@ -78,7 +78,7 @@ pub struct Stall {
     /// Bytes of its stack in all.
     pub stack_size: usize,
     /// What it was doing: a line for each function, innermost first, as a [`Backtrace`](std::backtrace::Backtrace) has them. `None`
-    /// where it could not be told.
+    /// where it could not be told. In rare cases it is cut short: where the instruction that was interrupted has no unwind rules.
     pub backtrace: Option<String>,
 }
 

