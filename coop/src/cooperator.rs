@@ -299,9 +299,13 @@ impl Cooperator {
     /// Whether anything outside can still make a task runnable: an operation in flight, a signal, another thread.
     pub(crate) fn can_be_woken(&self) -> bool {
         let bells = usize::from(self.bell.is_watched.get());
-        // The last Remote may have gone just now, and have left a job: so the one is asked before the other.
-        let remotes = self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1 || inbox.has_last_jobs());
-        remotes || self.in_flight() > bells || self.wakers.get() != 0
+        self.has_remotes() || self.in_flight() > bells || self.wakers.get() != 0
+    }
+
+    /// Whether a Remote exists, or the last has left something.
+    fn has_remotes(&self) -> bool {
+        // It may have gone just now, and have left a job: so the one is asked before the other.
+        self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1 || inbox.has_last_jobs())
     }
 
     /// The simulation that takes the kernel's place, if it has a network, and so a time of its own.
@@ -313,8 +317,7 @@ impl Cooperator {
     /// Whether something outside of a simulation can still make a task runnable.
     pub(crate) fn can_be_woken_from_outside(&self) -> bool {
         let bells = usize::from(self.bell.is_watched.get());
-        let remotes = self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1 || inbox.has_last_jobs());
-        remotes || self.wakers.get() != 0 || self.ring.simulated().is_some_and(|ring| ring.outside() > bells)
+        self.has_remotes() || self.wakers.get() != 0 || self.ring.simulated().is_some_and(|ring| ring.outside() > bells)
     }
 
     /// Watches for completions without entering the kernel, until there is something to pick up or the clock says `until`.

@@ -19,6 +19,17 @@ use std::time::{Duration, Instant};
 /// Longer than anything takes that works.
 const LONG: Duration = Duration::from_secs(20);
 
+/// From now on the system gives this process no thread.
+fn refuse_threads() {
+    // SAFETY: lowers limits of this process, and gives up root, whom the first does not bind.
+    unsafe {
+        assert_eq!(libc::setgid(65534), 0);
+        assert_eq!(libc::setuid(65534), 0);
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &none), 0);
+    }
+}
+
 /// Holds threads up until it is opened.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<bool>, Condvar)>);
@@ -250,13 +261,7 @@ fn more_calls_than_threads_queue_and_one_that_is_killed_in_the_queue_never_runs(
 #[test]
 fn where_no_thread_can_be_had_the_call_fails_and_says_why() {
     child!(|| {
-        // SAFETY: lowers limits of this process, and gives up root, whom the first does not bind.
-        unsafe {
-            assert_eq!(libc::setgid(65534), 0);
-            assert_eq!(libc::setuid(65534), 0);
-            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-            assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &none), 0);
-        }
+        refuse_threads();
         coop::run(|| {
             let (witness, dropped) = Witness::new();
             let killed = unblock(move || panic!("{:?} was used", witness.0)).unwrap_err();
@@ -504,13 +509,7 @@ fn a_panic_spends_the_handle() {
 #[test]
 fn calls_on_files_and_names_say_that_there_is_no_thread_for_them_and_are_not_taken_for_killed() {
     child!(|| {
-        // SAFETY: lowers limits of this process, and gives up root, whom the first does not bind.
-        unsafe {
-            assert_eq!(libc::setgid(65534), 0);
-            assert_eq!(libc::setuid(65534), 0);
-            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-            assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &none), 0);
-        }
+        refuse_threads();
         coop::run(|| {
             let has_no_thread = |error: io::Error| {
                 assert!(error.to_string().contains("no thread") && !Killed::is(&error), "{error}");

@@ -32,7 +32,7 @@ fn storm(address: SocketAddr, inputs: &str, words: &[&[u8]]) {
         let mut bytes = Vec::new();
         for _ in 0..=random.below(3) {
             match random.below(4) {
-                0 => bytes.extend_from_slice(random.choose::<Vec<u8>>(&inputs)),
+                0 => bytes.extend_from_slice(random.pick::<Vec<u8>>(&inputs)),
                 _ => bytes.extend(mutation(&mut random, &inputs, words)),
             }
         }

@@ -43,8 +43,7 @@ impl Narrow {
 
     #[cold]
     fn narrow(&self, fd: RawFd, events: u32) -> io::Result<()> {
-        // SAFETY: epoll_create1 has no preconditions.
-        let epoll = sys::owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let epoll = sys::epoll()?;
         let mut event = libc::epoll_event { events, u64: 0 };
         // SAFETY: the event lives through the call.
         sys::check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;

@@ -139,6 +139,17 @@ impl<P: Pollable + Blocking> Operation for Polled<P> {
     }
 }
 
+/// Makes a call as soon as it can be made without blocking; kill-checked.
+#[track_caller]
+pub(crate) fn call_when_ready<P: Pollable>(cooperator: &Cooperator, what: &mut P) -> io::Result<P::Output> {
+    loop {
+        if let Some(result) = what.attempt() {
+            return result;
+        }
+        wait_ready(cooperator, what.fd(), what.events(), what.verb(), Location::caller())?;
+    }
+}
+
 /// The other forms of a [`Pollable`].
 pub trait Blocking: Pollable + Sized {
     type Started;

@@ -263,12 +263,11 @@ fn sleep(bell: &OwnedFd, period: Option<Duration>) {
     let mut poll = libc::pollfd { fd: bell.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let time = period
         .map(|period| libc::timespec { tv_sec: period.as_secs() as i64, tv_nsec: i64::from(period.subsec_nanos()) });
-    let mut count = 0u64;
-    // SAFETY: an array of one; the time, if any, lives as long as the call; eight writable bytes, and the eventfd is non-blocking.
-    unsafe {
-        if libc::ppoll(&mut poll, 1, time.as_ref().map_or(ptr::null(), ptr::from_ref), ptr::null()) > 0 {
-            libc::read(bell.as_raw_fd(), (&raw mut count).cast(), 8);
-        }
+    // SAFETY: an array of one; the time, if any, lives as long as the call.
+    let has_rung =
+        unsafe { libc::ppoll(&mut poll, 1, time.as_ref().map_or(ptr::null(), ptr::from_ref), ptr::null()) } > 0;
+    if has_rung {
+        sys::eventfd_silence(bell.as_raw_fd());
     }
 }
 

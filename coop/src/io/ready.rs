@@ -1,12 +1,11 @@
 //! Waiting until a descriptor is ready, for a call that somebody else makes.
 
 use crate::error::Killed;
-use crate::handle::{Blocking, Pollable, PolledFlight, Readiness, wait_ready};
+use crate::handle::{Blocking, Pollable, PolledFlight, Readiness, call_when_ready};
 use crate::sys;
 use crate::task;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::panic::Location;
 
 /// `op::readable`, `op::writable`.
 #[doc(hidden)]
@@ -64,16 +63,12 @@ impl<'a> Blocking for Ready<'a> {
     #[track_caller]
     fn block(mut self) -> io::Result<()> {
         let cooperator = task::begin_io()?;
-        loop {
-            if let Some(result) = self.attempt() {
-                if cooperator.scheduler.spend() {
-                    // It is ready, and stays so unless somebody else is faster: giving way is not kill-checked.
-                    cooperator.scheduler.give_way();
-                }
-                return result;
-            }
-            wait_ready(cooperator, self.fd(), self.events(), self.verb(), Location::caller())?;
+        call_when_ready(cooperator, &mut self)?;
+        if cooperator.scheduler.spend() {
+            // It is ready, and stays so unless somebody else is faster: giving way is not kill-checked.
+            cooperator.scheduler.give_way();
         }
+        Ok(())
     }
 
     fn into_flight(self) -> Self::Flight {

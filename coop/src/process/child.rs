@@ -3,14 +3,13 @@
 use super::pipe::{ChildStderr, ChildStdin, ChildStdout};
 use super::{Output, reaper};
 use crate::error::Killed;
-use crate::handle::{Blocking, Pollable, PolledFlight, Readiness, wait_ready};
+use crate::handle::{Blocking, Pollable, PolledFlight, Readiness, call_when_ready};
 use crate::sys;
 use crate::task;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::panic::Location;
 use std::process::ExitStatus;
 
 /// A child that has just been started, on its way to the task.
@@ -266,13 +265,7 @@ impl<'a> Blocking for Exiting<'a> {
 
     #[track_caller]
     fn block(mut self) -> io::Result<ExitStatus> {
-        let cooperator = task::begin_io()?;
-        loop {
-            if let Some(result) = self.attempt() {
-                return result;
-            }
-            wait_ready(cooperator, self.fd(), self.events(), self.verb(), Location::caller())?;
-        }
+        call_when_ready(task::begin_io()?, &mut self)
     }
 
     fn into_flight(self) -> Self::Flight {

@@ -78,9 +78,7 @@ fn collect(bell: Option<OwnedFd>) {
         // SAFETY: an array of the length that is given.
         let is_told = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, patience) } >= 0;
         if let Some(bell) = &bell {
-            let mut count = 0u64;
-            // SAFETY: eight writable bytes, as an eventfd wants, which is non-blocking.
-            unsafe { libc::read(bell.as_raw_fd(), (&raw mut count).cast(), 8) };
+            sys::eventfd_silence(bell.as_raw_fd());
         }
         if !is_told {
             // A signal, or more children than the process may now have descriptors: each is asked.

@@ -2,14 +2,13 @@
 
 use crate::cooperator::Cooperator;
 use crate::error::Killed;
-use crate::handle::{Blocking, Pollable, Polled, PolledFlight, Readiness, wait_ready};
+use crate::handle::{Blocking, Pollable, Polled, PolledFlight, Readiness, call_when_ready};
 use crate::sys;
 use crate::task;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::panic::Location;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -233,13 +232,7 @@ impl<'a> Blocking for Receiving<'a> {
 
     #[track_caller]
     fn block(mut self) -> io::Result<()> {
-        let cooperator = task::begin_io()?;
-        loop {
-            if let Some(result) = self.attempt() {
-                return result;
-            }
-            wait_ready(cooperator, self.fd(), self.events(), self.verb(), Location::caller())?;
-        }
+        call_when_ready(task::begin_io()?, &mut self)
     }
 
     fn into_flight(self) -> Self::Flight {

@@ -1,6 +1,6 @@
 //! How a thread wakes another that sleeps in the kernel.
 
-use super::{check, eventfd, eventfd_wake};
+use super::{check, eventfd, eventfd_silence, eventfd_wake};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
@@ -42,9 +42,7 @@ impl Bell {
     }
 
     pub(crate) fn silence(&self) {
-        let mut count = 0u64;
-        // SAFETY: eight writable bytes, as an eventfd wants; it is non-blocking.
-        unsafe { libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), 8) };
+        eventfd_silence(self.event.as_raw_fd());
     }
 
     /// The eventfd.

@@ -101,6 +101,19 @@ pub(crate) fn eventfd_wake(fd: RawFd) {
     unsafe { libc::write(fd, (&raw const one).cast(), 8) };
 }
 
+/// Sets a non-blocking eventfd back to zero.
+pub(crate) fn eventfd_silence(fd: RawFd) {
+    let mut count = 0u64;
+    // SAFETY: eight writable bytes, as an eventfd wants; it is non-blocking.
+    unsafe { libc::read(fd, (&raw mut count).cast(), 8) };
+}
+
+/// A new epoll instance, close-on-exec.
+pub(crate) fn epoll() -> io::Result<OwnedFd> {
+    // SAFETY: epoll_create1 has no preconditions.
+    owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
+}
+
 /// What the inbox is built with. By this name, so that a model checker can put its own in their place.
 pub(crate) mod shared {
     pub(crate) use std::sync::{Arc, Mutex, PoisonError, Weak};

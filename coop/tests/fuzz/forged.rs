@@ -142,7 +142,7 @@ fn completions_of_no_operation_are_counted_and_change_nothing() {
             // Generations that no slot comes to in this test, so that no operation is hit: its memory is the kernel's meanwhile.
             let user_data = (random.next() | 1 << 63) & !0xffff_0000 | random.next() & 0x1_0000;
             let flags = (random.below(2) == 0).then(|| random.next() as u32 & 0x3);
-            post(ring, user_data, *random.choose(&RESULTS), flags)
+            post(ring, user_data, *random.pick(&RESULTS), flags)
         };
         let Exchange { posted, strays, .. } = exchange_under(forge, seed(), count(2_000));
         assert!(posted > 100, "only {posted}");
@@ -165,7 +165,7 @@ fn completions_that_hit_a_poll_too_early_twice_or_with_nonsense_lose_nothing() {
             let generation = 1 + random.below(2 * rounds as usize + 4) as u64;
             let user_data = generation << 32 | random.below(3) as u64;
             let flags = (random.below(2) == 0).then(|| random.next() as u32 & 0x2);
-            post(ring, user_data, *random.choose(&RESULTS), flags)
+            post(ring, user_data, *random.pick(&RESULTS), flags)
         };
         // Short ones, so that few generations are to be guessed among: as many as it takes to have hit often.
         let (mut met, mut seeds) = (0, seed()..seed() + 10_000);

@@ -7,36 +7,17 @@
 //! `COOP_FUZZ_SEED` and `COOP_FUZZ_COUNT` (a factor) make other inputs, and more of them. An input that fails is made smaller as
 //! long as it fails, and printed with the seed and with the file to keep it in.
 
+// That of the schedules: what a seed means does not change there either.
+#[allow(dead_code, clippy::duplicate_mod)]
+#[path = "../schedules/random.rs"]
+mod random;
+
+pub use random::Random;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-
-/// SplitMix64.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Random(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number less than `bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    pub fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
 
 /// How often each kind of input came.
 pub type Kinds = BTreeMap<&'static str, u64>;
@@ -121,7 +102,7 @@ fn smaller(mut input: Vec<u8>, fails: &dyn Fn(&[u8]) -> bool) -> Vec<u8> {
 
 /// An input made of one of the corpus by one to six changes.
 pub fn mutation(random: &mut Random, corpus: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
-    let mut input = random.choose(corpus).clone();
+    let mut input = random.pick(corpus).clone();
     for _ in 0..1 + random.below(6) {
         let at = random.below(input.len() + 1);
         match random.below(9) {
@@ -134,16 +115,16 @@ pub fn mutation(random: &mut Random, corpus: &[Vec<u8>], words: &[&[u8]]) -> Vec
             }
             4 => input.truncate(at),
             5 if !words.is_empty() => {
-                let word = *random.choose(words);
+                let word = *random.pick(words);
                 input.splice(at..at, word.iter().copied());
             }
             6 if !words.is_empty() => {
-                let word = *random.choose(words);
+                let word = *random.pick(words);
                 let end = (at + word.len()).min(input.len());
                 input.splice(at..end, word.iter().copied());
             }
             7 => {
-                let other = random.choose(corpus);
+                let other = random.pick(corpus);
                 let from = random.below(other.len() + 1);
                 input.truncate(at);
                 input.extend_from_slice(&other[from..]);

@@ -385,9 +385,7 @@ impl Ring for Epoll {
         let count = self.wait(state.watches.epoll(), &mut events, patience)?;
         for event in &events[..count] {
             if !state.watches.take_ready(event, &mut state.ready) {
-                let mut count = 0u64;
-                // SAFETY: eight writable bytes, as an eventfd wants; it is non-blocking.
-                unsafe { libc::read(self.bell.as_raw_fd(), (&raw mut count).cast(), 8) };
+                sys::eventfd_silence(self.bell.as_raw_fd());
             }
         }
         // In the order in which they came.

@@ -51,8 +51,7 @@ const BELL: u64 = u64::MAX;
 impl Watches {
     /// With a bell, which is always watched.
     pub(super) fn new(bell: RawFd) -> io::Result<Self> {
-        // SAFETY: epoll_create1 has no preconditions.
-        let epoll = sys::owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let epoll = sys::epoll()?;
         let watches = Watches { epoll, by_fd: HashMap::new(), spent: Vec::new(), armings: 0 };
         watches.control(libc::EPOLL_CTL_ADD, bell, libc::EPOLLIN as u32, BELL)?;
         Ok(watches)

@@ -3,6 +3,7 @@
 //! Each kind of choice draws from a stream of its own, by number: to take one choice back changes no other. That is what lets a
 //! failure be cut down to the choices that it needs.
 
+use crate::random::mix;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt::{self, Write};
@@ -106,14 +107,6 @@ struct Journal {
     line: String,
     /// What has happened, if anybody wants to know.
     kept: Option<Vec<String>>,
-}
-
-/// One round of splitmix64.
-fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl Chance {
