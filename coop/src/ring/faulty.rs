@@ -294,8 +294,7 @@ fn injects(ring: &Driver) -> io::Result<bool> {
 fn is_stream(fd: RawFd) -> bool {
     let (mut kind, mut len): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
     // SAFETY: room for an integer, as the length says.
-    let result =
-        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, (&raw mut kind).cast(), &mut len) };
+    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, (&raw mut kind).cast(), &mut len) };
     result == 0 && kind == libc::SOCK_STREAM
 }
 

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -362,17 +362,20 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("coop-faults-{}-{number}", std::process::id()));
+        // Where there is memory to be had for a disk: thousands of these are made.
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let path = base.join(format!("coop-faults-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         std::fs::write(path.join("file"), b"0123456789")?;
         let file = std::fs::File::options().read(true).write(true).open(path.join("file"))?.into();
         Ok(Scratch { path, file })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 

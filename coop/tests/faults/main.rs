@@ -10,6 +10,8 @@
 mod kinds;
 mod matrix;
 mod overflow;
+#[path = "../soundness/random.rs"]
+mod random;
 mod storm;
 
 use coop::__private::Faults;
@@ -23,7 +25,12 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// The seed of this run: what fails prints it.
 fn seed() -> u64 {
-    std::env::var("COOP_SEED").map_or(1, |text| text.parse().expect("COOP_SEED is a number"))
+    number("COOP_SEED", 1)
+}
+
+/// How many, unless the environment says.
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }
 
 /// Open descriptors of this process.

@@ -99,7 +99,8 @@ impl Came {
 /// False: the time was up before the operation had begun. So many operations fly when nobody does anything.
 fn cell<S: Story>(faults: &Faults, way: Way, errno: i32, idle: usize) -> bool {
     let place = &S::begin().expect("there is all that it takes");
-    let moment = if way.cancels() && S::OPCODE != kinds::Cancel::OPCODE { Moment::WhenCancelled } else { Moment::AtOnce };
+    let moment =
+        if way.cancels() && S::OPCODE != kinds::Cancel::OPCODE { Moment::WhenCancelled } else { Moment::AtOnce };
     faults.plan(S::OPCODE, errno, moment);
     let came = coop::wait_all(|s| {
         let mut child = s.spawn(move || place.run(way));
