@@ -222,13 +222,14 @@ impl Generator {
             Kind::Scope => place.nesting < DEEPEST_BLOCK && !place.is_cleanup,
             _ => true,
         };
-        let weights: Vec<(Kind, usize)> = self.weights.iter().copied().filter(|(kind, _)| suits(*kind)).collect();
-        let sum: usize = weights.iter().map(|(_, weight)| weight).sum();
+        // Asked for each step of millions of programs: without a list.
+        let mut weights = self.weights.iter().copied().filter(|(kind, _)| suits(*kind));
+        let sum: usize = weights.clone().map(|(_, weight)| weight).sum();
         if sum == 0 {
             return Kind::Yield;
         }
         let mut at = self.random.below(sum);
-        for (kind, weight) in weights {
+        for (kind, weight) in weights.by_ref() {
             if at < weight {
                 return kind;
             }
