@@ -1,5 +1,6 @@
 //! From a seed to a program.
 
+use super::exhaustive;
 use super::program::*;
 use super::random::Random;
 
@@ -86,6 +87,9 @@ enum Kind {
 }
 
 pub fn generate(seed: u64) -> Program {
+    if seed >= exhaustive::FIRST {
+        return exhaustive::generate(seed);
+    }
     let mut random = Random::new(seed);
     let mut weights = KINDS.to_vec();
     // Each program does without some kinds of acts, so that others meet more often.
@@ -115,6 +119,7 @@ pub fn generate(seed: u64) -> Program {
     let Generator { mut random, plans, .. } = generator;
     Program {
         seed,
+        is_by_queue: false,
         plans,
         held: std::array::from_fn(|_| random.one_in(4)),
         capacities: std::array::from_fn(|_| 1 + random.below(3)),

@@ -154,9 +154,8 @@ impl World {
         while let Some((_, far)) = loose.socket.get() {
             use std::os::fd::AsRawFd;
             // SAFETY: a buffer of the length that is given.
-            let n = unsafe {
-                libc::recv(far.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-            };
+            let n =
+                unsafe { libc::recv(far.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
             match u64::try_from(n) {
                 Ok(n @ 1..) => left += n,
                 _ => break,
