@@ -194,9 +194,6 @@ impl Cx<'_> {
         let fate = match (refused, &result) {
             (Some(cause), _) => Fate::Refused(cause),
             (None, Ok(_)) => {
-                if was_in_flight {
-                    self.model(|model| model.perhaps_deliver(self.me));
-                }
                 if self.model(|model| model.killed(self.me)).is_some() {
                     saw("the ring's completion beats the kill");
                 }
