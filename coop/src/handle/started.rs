@@ -228,11 +228,11 @@ impl<O: Operation> Handle<'_, O> {
             }
             return Ok(output);
         }
-        let cooperator = match task::begin() {
-            Ok(cooperator) => cooperator,
+        let cooperator = Cooperator::required();
+        if task::is_refused() {
             // So is what comes in the moment of its cancel.
-            Err(killed) => return self.cancel().ok_or(killed),
-        };
+            return task::refuse_unless(cooperator, || self.cancel());
+        }
         loop {
             let Some(flying) = self.flying() else {
                 panic!("this Handle is spent: its result was taken by a `select!`")

@@ -21,7 +21,7 @@ pub use shield::shield;
 pub use spawn::{Options, TaskBuilder, spawn};
 
 pub(crate) use join::Joining;
-pub(crate) use kill::is_refused;
+pub(crate) use kill::{is_refused, refuse_unless};
 pub(crate) use scope::{Pending, PendingVtable};
 pub use spawn::{spawn_described, spawn_in_scope};
 pub use together::{Join, join};
