@@ -1,16 +1,18 @@
 //! Rows: tasks that do nothing but give way to each other.
 
-use crate::harness::{Amount, CPU, Row, Side, Stopwatch};
+use crate::bare::{self, Parked, Stacks};
+use crate::harness::{Amount, Bar, CPU, Row, Side, Stopwatch};
 use crate::peers::{Rewoken, STACK, may_run, tokio_run};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use std::cell::Cell;
+use std::ptr;
 
 pub const ROWS: &[Row] = &[
     Row {
         name: "yield-2",
         measures: "two tasks give way to each other in turn; the time of one yield, with what it counts",
-        figures: &[CPU],
+        figures: &[CPU.within(&[Bar::OfBestPeer(0.2)])],
         amount: Amount::Calibrated,
         only_by_name: false,
         sides: || sides::<2>(),
@@ -18,7 +20,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "yield-1000",
         measures: "1,000 tasks give way in turn; the time of one yield, with what it counts",
-        figures: &[CPU],
+        figures: &[CPU.within(&[Bar::OfBestPeer(0.4)])],
         amount: Amount::Calibrated,
         only_by_name: false,
         sides: || sides::<1000>(),
@@ -28,10 +30,11 @@ pub const ROWS: &[Row] = &[
 fn sides<const TASKS: u64>() -> Vec<Side> {
     vec![
         Side::new("coop", coop_side::<TASKS>),
+        Side::limit("a ring of switches", limit::<TASKS>),
         Side::new("tokio", |n| tokio_side::<TASKS, _>(n, tokio::task::yield_now)),
         Side::new("tokio, wake_by_ref", |n| tokio_side::<TASKS, _>(n, || Rewoken(false))),
         Side::new("may", may_side::<TASKS>),
-        Side::new("corosensei, a loop", corosensei_side::<TASKS>),
+        Side::aside("corosensei, a loop", corosensei_side::<TASKS>),
     ]
 }
 
@@ -146,5 +149,51 @@ fn corosensei_side<const TASKS: u64>(n: u64) -> Vec<f64> {
             }
         }
     }
+    counted(&time, share * TASKS)
+}
+
+/// A flow of the limit's. Each switches to the next, and the last to the first.
+struct Flow {
+    parked: Cell<Parked>,
+    next: Cell<*const Flow>,
+    /// Where the one goes after its share: to the next, which has done its share, too; the last one to where all began.
+    after: Cell<*const Flow>,
+    share: u64,
+}
+
+extern "C" fn giving_way(flow: usize) -> ! {
+    // SAFETY: the flow that switched here has passed this one, and outlives all: `limit` returns when the last has ended.
+    let flow = unsafe { &*(flow as *const Flow) };
+    let go = |to: *const Flow| {
+        // SAFETY: the one that is gone to is parked, or new and passed to itself.
+        unsafe { bare::switch(flow.parked.as_ptr(), (*to).parked.get(), to.addr()) }
+    };
+    go(flow.after.get());
+    for _ in 0..flow.share {
+        count();
+        go(flow.next.get());
+    }
+    go(flow.after.get());
+    unreachable!("nobody goes back to one that has done its share");
+}
+
+fn limit<const TASKS: u64>(n: u64) -> Vec<f64> {
+    let share = n.div_ceil(TASKS);
+    let stacks = Stacks::new(TASKS as usize, STACK);
+    let flow =
+        |parked| Flow { parked: Cell::new(parked), next: Cell::new(ptr::null()), after: Cell::new(ptr::null()), share };
+    // SAFETY: each stack is one flow's alone.
+    let flows = (0..TASKS as usize).map(|index| flow(unsafe { bare::prepare(stacks.guarded(index), giving_way) }));
+    let flows: Vec<Flow> = flows.collect();
+    let main = flow(ptr::null_mut());
+    for (index, flow) in flows.iter().enumerate() {
+        flow.next.set(&flows[(index + 1) % flows.len()]);
+        flow.after.set(flows.get(index + 1).unwrap_or(&main));
+    }
+    // SAFETY: the first is new at first, and then parked; the last comes back here each time.
+    let go = || unsafe { bare::switch(main.parked.as_ptr(), flows[0].parked.get(), (&raw const flows[0]).addr()) };
+    go();
+    let time = Stopwatch::start();
+    go();
     counted(&time, share * TASKS)
 }
