@@ -150,6 +150,12 @@ impl Stopwatch {
         Stopwatch { wall: Instant::now(), clock, cpu: clock.now() }
     }
 
+    /// CPU time of all threads, for what is done by several.
+    pub fn of_process() -> Self {
+        let clock = CpuClock::OF_PROCESS;
+        Stopwatch { wall: Instant::now(), clock, cpu: clock.now() }
+    }
+
     /// Nanoseconds of CPU time for each of `n`.
     pub fn cpu_per(&self, n: u64) -> f64 {
         (self.clock.now() - self.cpu).as_nanos() as f64 / n as f64

@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 190.0;
-const RIGHT: f64 = 190.0;
+const RIGHT: f64 = 230.0;
 const LINE: f64 = 24.0;
 /// Peers keep their colour from row to row. Told apart by people who see no red or no green, too.
 const COLOURS: &[(&str, &str)] = &[
@@ -115,8 +115,8 @@ pub fn ratios(measured: &[Measured]) -> String {
         }
         let verdict = match (against.is_empty(), is_met) {
             (true, _) => "",
-            (false, true) => "bar met",
-            (false, false) => "bar NOT met",
+            (false, true) => "met",
+            (false, false) => "NOT met",
         };
         let best = one
             .best(Kind::Peer)

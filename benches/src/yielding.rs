@@ -2,11 +2,40 @@
 
 use crate::bare::{self, Parked, Stacks};
 use crate::harness::{Amount, Bar, CPU, Row, Side, Stopwatch};
-use crate::peers::{Rewoken, STACK, may_run, tokio_run};
+use crate::peers::{STACK, may_run, may_spawn};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use std::cell::Cell;
 use std::ptr;
+
+/// What each asynchronous peer does.
+macro_rules! asynchronous {
+    ($peer:ident, $yield_now:path, $tasks:expr) => {
+        |n| {
+            use crate::peers::$peer::{join, run, spawn};
+            let share = n.div_ceil($tasks);
+            run(async move {
+                let mut tasks = Vec::new();
+                for _ in 0..$tasks {
+                    tasks.push(spawn(async move {
+                        $yield_now().await;
+                        for _ in 0..share {
+                            count();
+                            $yield_now().await;
+                        }
+                    }));
+                }
+                // Comes back when each task has started and given way once.
+                futures_lite::future::yield_now().await;
+                let time = Stopwatch::start();
+                for task in tasks {
+                    join(task).await;
+                }
+                counted(&time, share * $tasks)
+            })
+        }
+    };
+}
 
 pub const ROWS: &[Row] = &[
     Row {
@@ -31,10 +60,15 @@ fn sides<const TASKS: u64>() -> Vec<Side> {
     vec![
         Side::new("coop", coop_side::<TASKS>),
         Side::limit("a ring of switches", limit::<TASKS>),
-        Side::new("tokio", |n| tokio_side::<TASKS, _>(n, tokio::task::yield_now)),
-        Side::new("tokio, wake_by_ref", |n| tokio_side::<TASKS, _>(n, || Rewoken(false))),
+        Side::new("tokio", asynchronous!(tokio, crate::peers::tokio::yield_now, TASKS)),
+        Side::new("tokio, yield_now", asynchronous!(tokio, tokio::task::yield_now, TASKS)),
+        Side::new("monoio", asynchronous!(monoio, crate::peers::monoio::yield_now, TASKS)),
+        Side::new("glommio", asynchronous!(glommio, crate::peers::glommio::yield_now, TASKS)),
+        Side::new("compio", asynchronous!(compio, crate::peers::compio::yield_now, TASKS)),
+        Side::new("smol", asynchronous!(smol, crate::peers::smol::yield_now, TASKS)),
         Side::new("may", may_side::<TASKS>),
         Side::aside("corosensei, a loop", corosensei_side::<TASKS>),
+        Side::aside("generator, a loop", generator_side::<TASKS>),
     ]
 }
 
@@ -76,28 +110,6 @@ fn coop_side<const TASKS: u64>(n: u64) -> Vec<f64> {
     })
 }
 
-fn tokio_side<const TASKS: u64, Y: Future<Output = ()> + Send + 'static>(n: u64, give_way: fn() -> Y) -> Vec<f64> {
-    let share = n.div_ceil(TASKS);
-    tokio_run(async {
-        let mut tasks = Vec::new();
-        for _ in 0..TASKS {
-            tasks.push(tokio::spawn(async move {
-                give_way().await;
-                for _ in 0..share {
-                    count();
-                    give_way().await;
-                }
-            }));
-        }
-        Rewoken(false).await;
-        let time = Stopwatch::start();
-        for task in tasks {
-            task.await.expect("no task panics");
-        }
-        counted(&time, share * TASKS)
-    })
-}
-
 fn may_side<const TASKS: u64>(n: u64) -> Vec<f64> {
     let share = n.div_ceil(TASKS);
     may_run(move || {
@@ -110,8 +122,7 @@ fn may_side<const TASKS: u64>(n: u64) -> Vec<f64> {
                         may::coroutine::yield_now();
                     }
                 };
-                // SAFETY: one worker runs all coroutines, and the counter is not open across a switch.
-                unsafe { may::coroutine::spawn(body) }
+                may_spawn(body)
             })
             .collect();
         may::coroutine::yield_now();
@@ -152,46 +163,83 @@ fn corosensei_side<const TASKS: u64>(n: u64) -> Vec<f64> {
     counted(&time, share * TASKS)
 }
 
-/// A flow of the limit's. Each switches to the next, and the last to the first.
-struct Flow {
-    parked: Cell<Parked>,
-    next: Cell<*const Flow>,
-    /// Where the one goes after its share: to the next, which has done its share, too; the last one to where all began.
-    after: Cell<*const Flow>,
+fn generator_side<const TASKS: u64>(n: u64) -> Vec<f64> {
+    let share = n.div_ceil(TASKS);
+    let flow = |_| {
+        generator::Gn::<()>::new_scoped_opt(STACK / size_of::<usize>(), move |mut scope| {
+            scope.yield_(());
+            for _ in 0..share {
+                count();
+                scope.yield_(());
+            }
+            generator::done!()
+        })
+    };
+    let mut flows: Vec<_> = (0..TASKS).map(flow).collect();
+    for flow in &mut flows {
+        assert!(flow.resume().is_some());
+    }
+    let time = Stopwatch::start();
+    while !flows[0].is_done() {
+        for flow in &mut flows {
+            flow.resume();
+        }
+    }
+    counted(&time, share * TASKS)
+}
+
+/// The limit's flows, in a ring: each switches to the next, and nobody asks whether it is ready.
+struct Ring {
+    parked: Vec<Cell<Parked>>,
+    running: Cell<usize>,
+    /// Where all began.
+    main: Cell<Parked>,
     share: u64,
 }
 
-extern "C" fn giving_way(flow: usize) -> ! {
-    // SAFETY: the flow that switched here has passed this one, and outlives all: `limit` returns when the last has ended.
-    let flow = unsafe { &*(flow as *const Flow) };
-    let go = |to: *const Flow| {
-        // SAFETY: the one that is gone to is parked, or new and passed to itself.
-        unsafe { bare::switch(flow.parked.as_ptr(), (*to).parked.get(), to.addr()) }
-    };
-    go(flow.after.get());
-    for _ in 0..flow.share {
-        count();
-        go(flow.next.get());
+impl Ring {
+    #[inline(always)]
+    fn give_way(&self) {
+        let running = self.running.get();
+        let next = if running + 1 == self.parked.len() { 0 } else { running + 1 };
+        self.running.set(next);
+        // SAFETY: all flows are parked but the running one.
+        unsafe { bare::switch(self.parked[running].as_ptr(), self.parked[next].get(), 0) }
     }
-    go(flow.after.get());
+
+    /// Goes from the first flow to the second, …, and from the last to where all began.
+    fn pass_on(&self) {
+        let running = self.running.get();
+        let is_last = running + 1 == self.parked.len();
+        let next = if is_last { 0 } else { running + 1 };
+        self.running.set(next);
+        let to = if is_last { self.main.get() } else { self.parked[next].get() };
+        // SAFETY: the others are parked, or new and passed the ring; so is who began.
+        unsafe { bare::switch(self.parked[running].as_ptr(), to, (&raw const *self).addr()) }
+    }
+}
+
+extern "C" fn giving_way(ring: usize) -> ! {
+    // SAFETY: who switches to a new flow passes the ring, which outlives all: `limit` returns when the last has ended.
+    let ring = unsafe { &*(ring as *const Ring) };
+    ring.pass_on();
+    for _ in 0..ring.share {
+        count();
+        ring.give_way();
+    }
+    ring.pass_on();
     unreachable!("nobody goes back to one that has done its share");
 }
 
 fn limit<const TASKS: u64>(n: u64) -> Vec<f64> {
     let share = n.div_ceil(TASKS);
     let stacks = Stacks::new(TASKS as usize, STACK);
-    let flow =
-        |parked| Flow { parked: Cell::new(parked), next: Cell::new(ptr::null()), after: Cell::new(ptr::null()), share };
     // SAFETY: each stack is one flow's alone.
-    let flows = (0..TASKS as usize).map(|index| flow(unsafe { bare::prepare(stacks.guarded(index), giving_way) }));
-    let flows: Vec<Flow> = flows.collect();
-    let main = flow(ptr::null_mut());
-    for (index, flow) in flows.iter().enumerate() {
-        flow.next.set(&flows[(index + 1) % flows.len()]);
-        flow.after.set(flows.get(index + 1).unwrap_or(&main));
-    }
+    let flow = |index| Cell::new(unsafe { bare::prepare(stacks.guarded(index), giving_way) });
+    let parked = (0..TASKS as usize).map(flow).collect();
+    let ring = Ring { parked, running: Cell::new(0), main: Cell::new(ptr::null_mut()), share };
     // SAFETY: the first is new at first, and then parked; the last comes back here each time.
-    let go = || unsafe { bare::switch(main.parked.as_ptr(), flows[0].parked.get(), (&raw const flows[0]).addr()) };
+    let go = || unsafe { bare::switch(ring.main.as_ptr(), ring.parked[0].get(), (&raw const ring).addr()) };
     go();
     let time = Stopwatch::start();
     go();
