@@ -8,13 +8,15 @@ use std::ptr;
 /// Where a flow that does not run goes on: its stack pointer, under which lies what `switch` has pushed.
 pub type Parked = *mut usize;
 
-/// Parks the running flow in `from`, and goes on with `to`. A flow that starts is given `argument`.
+/// Parks the running flow in `from`, and goes on with `to`, which is given `argument`: as its entry's if it starts, else as what
+/// this returns to it. So who runs next need not be looked up in memory that the flow before has just written.
 ///
 /// # Safety
 /// `to` was parked by this function or made by `prepare`, on this thread, and runs nowhere else. What the running flow refers
 /// to stays until it is resumed.
 #[inline(always)]
-pub unsafe fn switch(from: *mut Parked, to: Parked, argument: usize) {
+pub unsafe fn switch(from: *mut Parked, to: Parked, argument: usize) -> usize {
+    let given;
     // SAFETY: every register that a flow may rely on is either saved on its own stack (rbx and rbp, which asm cannot name) or
     // declared as changed; the caller vouches for `to`.
     unsafe {
@@ -32,11 +34,12 @@ pub unsafe fn switch(from: *mut Parked, to: Parked, argument: usize) {
             "pop rbx",
             inlateout("rcx") from => _,
             inlateout("rdx") to => _,
-            inlateout("rdi") argument => _,
+            inlateout("rdi") argument => given,
             out("r12") _, out("r13") _, out("r14") _, out("r15") _,
             clobber_abi("sysv64"),
         )
     }
+    given
 }
 
 /// A flow that will begin in `entry`.
@@ -77,8 +80,8 @@ impl Stacks {
         Stacks { base: base.cast(), count, size }
     }
 
-    /// The top of a stack, its guard up. Tops are shifted against each other by cache lines: all at the same place of a page
-    /// would share eight lines of the first-level cache.
+    /// The top of a stack, its guard up. Tops are shifted by cache lines: at the same place in every page a store to one would
+    /// look like the load from the next, and a thousand would share 32 sets of the second-level cache.
     pub fn guarded(&self, index: usize) -> *mut u8 {
         assert!(index < self.count);
         // SAFETY: both are within the mapping; the guard's page is nobody's.
@@ -89,7 +92,7 @@ impl Stacks {
             if result != 0 {
                 assert_eq!(libc::mprotect(bottom.cast(), GUARD, libc::PROT_NONE), 0, "{}", io::Error::last_os_error());
             }
-            bottom.add(GUARD + self.size - index % 16 * 128)
+            bottom.add(GUARD + self.size - (index + index / 32) % 16 * 128)
         }
     }
 }

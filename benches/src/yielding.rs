@@ -191,43 +191,43 @@ fn generator_side<const TASKS: u64>(n: u64) -> Vec<f64> {
 /// The limit's flows, in a ring: each switches to the next, and nobody asks whether it is ready.
 struct Ring {
     parked: Vec<Cell<Parked>>,
-    running: Cell<usize>,
     /// Where all began.
     main: Cell<Parked>,
     share: u64,
 }
 
-impl Ring {
-    #[inline(always)]
-    fn give_way(&self) {
-        let running = self.running.get();
-        let next = if running + 1 == self.parked.len() { 0 } else { running + 1 };
-        self.running.set(next);
-        // SAFETY: all flows are parked but the running one.
-        unsafe { bare::switch(self.parked[running].as_ptr(), self.parked[next].get(), 0) }
-    }
-
-    /// Goes from the first flow to the second, …, and from the last to where all began.
-    fn pass_on(&self) {
-        let running = self.running.get();
-        let is_last = running + 1 == self.parked.len();
-        let next = if is_last { 0 } else { running + 1 };
-        self.running.set(next);
-        let to = if is_last { self.main.get() } else { self.parked[next].get() };
-        // SAFETY: the others are parked, or new and passed the ring; so is who began.
-        unsafe { bare::switch(self.parked[running].as_ptr(), to, (&raw const *self).addr()) }
-    }
+thread_local! {
+    static RING: Cell<*const Ring> = const { Cell::new(ptr::null()) };
 }
 
-extern "C" fn giving_way(ring: usize) -> ! {
-    // SAFETY: who switches to a new flow passes the ring, which outlives all: `limit` returns when the last has ended.
-    let ring = unsafe { &*(ring as *const Ring) };
-    ring.pass_on();
+extern "C" fn giving_way(place: usize) -> ! {
+    // SAFETY: `limit` sets it, and stays until the last flow has ended.
+    let ring = unsafe { &*RING.get() };
+    let first = ring.parked.as_ptr();
+    // SAFETY: one past the end.
+    let end = unsafe { first.add(ring.parked.len()) };
+    // From the first flow to the second, …, and from the last to where all began.
+    let pass_on = |place: *const Cell<Parked>| {
+        // SAFETY: `place` is this flow's; the next is parked or new, and so is who began.
+        unsafe {
+            let next = place.add(1);
+            let to = if next == end { ring.main.get() } else { (*next).get() };
+            bare::switch((*place).as_ptr(), to, next.addr()) as *const Cell<Parked>
+        }
+    };
+    let mut place = pass_on(place as *const Cell<Parked>);
     for _ in 0..ring.share {
         count();
-        ring.give_way();
+        // SAFETY: `place` is this flow's own in each round, and all others are parked.
+        unsafe {
+            let mut next = place.add(1);
+            if next == end {
+                next = first;
+            }
+            place = bare::switch((*place).as_ptr(), (*next).get(), next.addr()) as *const Cell<Parked>;
+        }
     }
-    ring.pass_on();
+    pass_on(place);
     unreachable!("nobody goes back to one that has done its share");
 }
 
@@ -237,9 +237,10 @@ fn limit<const TASKS: u64>(n: u64) -> Vec<f64> {
     // SAFETY: each stack is one flow's alone.
     let flow = |index| Cell::new(unsafe { bare::prepare(stacks.guarded(index), giving_way) });
     let parked = (0..TASKS as usize).map(flow).collect();
-    let ring = Ring { parked, running: Cell::new(0), main: Cell::new(ptr::null_mut()), share };
+    let ring = Ring { parked, main: Cell::new(ptr::null_mut()), share };
+    RING.set(&ring);
     // SAFETY: the first is new at first, and then parked; the last comes back here each time.
-    let go = || unsafe { bare::switch(ring.main.as_ptr(), ring.parked[0].get(), (&raw const ring).addr()) };
+    let go = || unsafe { bare::switch(ring.main.as_ptr(), ring.parked[0].get(), (&raw const ring.parked[0]).addr()) };
     go();
     let time = Stopwatch::start();
     go();
