@@ -46,7 +46,7 @@ impl Uring {
     }
 
     /// The same, but of a ring that takes only the operations that this crate makes, with the one flag that it sets, and no
-    /// registration of anything: what else comes to stand in its queue is answered EACCES.
+    /// registration but the one that its end takes back: what else comes to stand in its queue is answered EACCES.
     pub(crate) fn new_hardened(entries: u32, task_run: TaskRun) -> Result<Self, NotHardened> {
         let ring = Self::make(entries, task_run, true).map_err(NotHardened::NoRing)?;
         ring.restrict().map_err(NotHardened::NoRestrictions)?;
@@ -68,6 +68,8 @@ impl Uring {
         let used = USED.into_iter().filter(|opcode| known.is_supported(*opcode));
         let mut allowed: Vec<Restriction> = used.map(Restriction::sqe_op).collect();
         allowed.push(Restriction::sqe_flags_allowed(squeue::Flags::ASYNC.bits()));
+        // What its end does (see `Drop`): it gives a place of the thread's back.
+        allowed.push(Restriction::register_op(enter::UNREGISTER_RING_FDS));
         submitter.register_restrictions(&mut allowed)?;
         submitter.register_enable_rings()
     }
@@ -152,6 +154,12 @@ impl Uring {
     }
 }
 
+impl Drop for Uring {
+    fn drop(&mut self) {
+        self.target.unregister(self.ring.get_mut().as_raw_fd());
+    }
+}
+
 impl Ring for Uring {
     fn push(&self, sqe: Sqe) {
         if self.backlog.borrow().is_empty() && self.try_push(&sqe) {
@@ -231,6 +239,18 @@ pub(super) fn excuse(error: io::Error) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ring_that_went_leaves_its_place_to_the_next() {
+        // A thread has 16 places.
+        for _ in 0..40 {
+            let plain = Uring::new(64, TaskRun::Deferred).unwrap();
+            assert!(plain.target.is_registered());
+            if let Ok(hardened) = Uring::new_hardened(64, TaskRun::Deferred) {
+                assert!(hardened.target.is_registered());
+            }
+        }
+    }
 
     #[test]
     fn nothing_is_waited_for_while_submissions_stand_in_memory() {
