@@ -11,6 +11,7 @@ mod enter;
 mod epoll;
 #[cfg(test)]
 mod hardened_tests;
+mod provided;
 mod simulated;
 mod slots;
 mod submission;
@@ -18,6 +19,7 @@ mod uring;
 
 pub(crate) use completion::{Completion, Cqe};
 pub(crate) use epoll::Epoll;
+pub(crate) use provided::{GROUP, Provided};
 pub(crate) use simulated::{Behaviour, Chance, Choice, ELSEWHERE, Network, Quieted, Simulated, address_in};
 pub(crate) use slots::{BELL, Slots};
 pub(crate) use submission::{AT_POSITION, POLL_FIRST, Sqe};
