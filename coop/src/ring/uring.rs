@@ -6,7 +6,7 @@ use super::{Cqe, Patience, Ring, Sqe};
 use crate::count::Count;
 use crate::sys;
 use io_uring::register::{Probe, Restriction};
-use io_uring::{IoUring, squeue};
+use io_uring::{IoUring, Submitter, squeue};
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
@@ -60,8 +60,7 @@ impl Uring {
 
     /// Lays down what a ring that was made disabled may do, and enables it. From then on nobody can change that.
     fn restrict(&self) -> io::Result<()> {
-        // SAFETY: see `ring`.
-        let submitter = unsafe { (*self.ring.get()).submitter() };
+        let submitter = self.submitter();
         // An opcode that the kernel does not know would be refused here, and is answered EINVAL later.
         let mut known = Probe::new();
         submitter.register_probe(&mut known)?;
@@ -124,6 +123,11 @@ impl Uring {
             builder.setup_r_disabled();
         }
         builder.build(entries)
+    }
+
+    pub(super) fn submitter(&self) -> Submitter<'_> {
+        // SAFETY: see `ring`: a submitter makes system calls, and touches no queue.
+        unsafe { (*self.ring.get()).submitter() }
     }
 
     /// Another descriptor of it, which keeps it open. `None`: there are no more to be had.
