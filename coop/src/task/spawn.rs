@@ -330,6 +330,11 @@ where
             true => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), first_frame::<F, R>, place.cast()),
             false => Context::unset(),
         };
+        #[cfg(asan)]
+        let context = match &stack {
+            Some(stack) => context.on(stack.top().wrapping_sub(stack.size()), stack.size()),
+            None => context,
+        };
         let task = &raw mut (*place).task;
         write_record(task, cooperator, context, description, options, stack, vtable, Location::caller());
         (&raw mut (*place).payload).write(UnsafeCell::new(Payload { closure: ManuallyDrop::new(f) }));
