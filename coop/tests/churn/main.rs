@@ -93,7 +93,7 @@ fn churn<S: Stream + 'static>(
         for _ in 0..n {
             coop::wait_all(|s| {
                 for _ in 0..AT_ONCE {
-                    let turns = (random.below(10) == 0).then(|| random.below(20));
+                    let turns = (random.below(10) == 0).then(|| random.below(4));
                     s.spawn(move || client(turns));
                 }
             });
@@ -121,7 +121,7 @@ fn churn<S: Stream + 'static>(
         server.kill();
     });
     assert_eq!(served.get() + killed.get(), AT_ONCE * (10 + count / 2 / AT_ONCE * 2), "{what}");
-    assert!(killed.get() > 0 && killed.get() < served.get(), "{what}");
+    assert!(killed.get() > served.get() / 30 && killed.get() < served.get(), "{what}: {} killed", killed.get());
 }
 
 fn echo(stream: &impl Stream) -> io::Result<()> {
@@ -197,7 +197,7 @@ fn in_thirty_days_of_virtual_time_no_timer_is_late_and_none_is_left() {
                 for _ in 0..TASKS {
                     s.spawn(|| {
                         while begin.elapsed() < DAYS {
-                            let time = |n: u64| Duration::from_nanos(1 + random.below(1 << 31) * n / (1 << 31));
+                            let time = |n: u64| Duration::from_nanos(1 + random.below(1 << 31) * (n >> 31));
                             let (asked, other, now) = (time(longest), time(longest), Instant::now());
                             if random.below(4) == 0 {
                                 // Of two the nearer fires, and the other is taken back.
