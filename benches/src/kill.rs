@@ -1,6 +1,6 @@
 //! Row: ending many tasks that wait for the kernel.
 
-use crate::harness::{Amount, Figure, Row, Side, Stopwatch, Unit};
+use crate::harness::{Amount, Bar, Figure, Row, Side, Stopwatch, Unit};
 use crate::peers::tokio_run;
 use crate::sys;
 use std::cell::Cell;
@@ -16,7 +16,7 @@ pub const ROWS: &[Row] = &[Row {
     name: "kill-10k",
     measures: "10,000 tasks, each waiting in recv on a Unix socket that it owns, are killed (tokio: aborted): from the \
                kill until all are joined and their descriptors closed",
-    figures: &[Figure::new("kill to joined", Unit::Nanos).at_most(200e6)],
+    figures: &[Figure::new("kill to joined", Unit::Nanos).within(&[Bar::Fixed(200e6)])],
     amount: Amount::Fixed { full: 10_000, quick: 1_000, samples: 7 },
     only_by_name: false,
     sides: || vec![Side::new("coop", coop_side), Side::new("tokio", tokio_side)],

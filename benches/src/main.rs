@@ -1,7 +1,10 @@
 //! Compares coop with its peers, in one process and one run: `cargo bench -p benches`. See the README beside this.
 
+mod bare;
 mod harness;
+mod origin;
 mod peers;
+mod plot;
 mod report;
 mod sys;
 
@@ -19,8 +22,9 @@ mod unix;
 mod yielding;
 
 use harness::{Plan, Row};
+use report::Mean;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const ROWS: [&[Row]; 12] = [
@@ -38,19 +42,24 @@ const ROWS: [&[Row]; 12] = [
     parked::ROWS,
 ];
 
+/// Bars that hold for several rows together.
+const MEANS: &[Mean] = &[];
+
 const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--samples N]
-                            [--markdown FILE] [ROW…]
+                            [--markdown FILE] [--svg FILE] [ROW…]
 
   ROW              rows whose name contains this; all but those marked `by name only` if none is given
   --quick          see in a few seconds that every row runs and delivers the right results
   --alone          coop without its peers, for a profiler
   --samples N      samples a side, 15 unless said otherwise; rows of a fixed amount have their own number
-  --markdown FILE  write the table there, too
+  --markdown FILE  write the tables there, too; a full run writes them to benches/results/table.md unless told otherwise
+  --svg FILE       draw the ratios there; a full run draws them in benches/results/plot.svg unless told otherwise
   --list           say what the rows measure";
 
 struct Options {
     plan: Plan,
     markdown: Option<PathBuf>,
+    svg: Option<PathBuf>,
     lists: bool,
     wanted: Vec<String>,
 }
@@ -58,7 +67,7 @@ struct Options {
 impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.peekable();
-        let mut options = Options { plan: Plan::FULL, markdown: None, lists: false, wanted: Vec::new() };
+        let mut options = Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, wanted: Vec::new() };
         // `cargo bench` passes `--bench`. Without it this is a test run, which wants to know whether, not how fast.
         let (mut is_quick, mut is_bench, mut is_alone, mut samples) = (false, false, false, None);
         while let Some(argument) = arguments.next() {
@@ -69,6 +78,7 @@ impl Options {
                 "--alone" => is_alone = true,
                 "--list" => options.lists = true,
                 "--markdown" => options.markdown = Some(value()?.into()),
+                "--svg" => options.svg = Some(value()?.into()),
                 "--samples" => samples = Some(value()?.parse::<usize>().map_err(|error| error.to_string())?.max(1)),
                 _ if argument.starts_with('-') => return Err(format!("unknown option {argument}")),
                 _ => options.wanted.push(argument),
@@ -79,6 +89,16 @@ impl Options {
         }
         options.plan.is_alone = is_alone;
         options.plan.samples = samples.unwrap_or(options.plan.samples);
+        // What everybody reads comes from a run of everything, in earnest.
+        if !options.plan.is_quick
+            && !is_alone
+            && options.wanted.is_empty()
+            && options.plan.samples >= Plan::FULL.samples
+        {
+            let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+            options.markdown.get_or_insert(results.join("table.md"));
+            options.svg.get_or_insert(results.join("plot.svg"));
+        }
         Ok(options)
     }
 
@@ -112,22 +132,28 @@ fn main() -> ExitCode {
     }
     sys::pin(sys::Core::Measured);
     let wanted: Vec<&Row> = rows.into_iter().filter(|row| options.wants(row)).collect();
-    let (mut lines, mut failed) = (Vec::new(), Vec::new());
+    let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for row in &wanted {
         eprintln!("{}: {}", row.name, row.measures);
         // One row that is wrong is no reason not to know about the others.
         match catch_unwind(AssertUnwindSafe(|| harness::measure(row, options.plan))) {
-            Ok(measured) => lines.extend(measured),
+            Ok(figures) => measured.extend(figures),
             Err(_) => failed.push(row.name),
         }
     }
-    let table = report::table(&lines);
-    println!("\n{table}");
-    if let Some(file) = &options.markdown
-        && let Err(error) = std::fs::write(file, &table)
-    {
-        eprintln!("cannot write {}: {error}", file.display());
-        return ExitCode::FAILURE;
+    let tables = report::tables(&measured, MEANS);
+    println!("\n{tables}");
+    let markdown = || format!("{}\n{tables}", origin::paragraph(options.plan));
+    let mut files: Vec<(&Option<PathBuf>, Box<dyn Fn() -> String + '_>)> = Vec::new();
+    files.push((&options.markdown, Box::new(markdown)));
+    files.push((&options.svg, Box::new(|| plot::ratios(&measured))));
+    for (file, text) in files {
+        if let Some(file) = file.as_ref().filter(|_| failed.is_empty())
+            && let Err(error) = std::fs::write(file, text())
+        {
+            eprintln!("cannot write {}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
     }
     if wanted.is_empty() {
         eprintln!("no row has such a name; --list lists them");

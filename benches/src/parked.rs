@@ -1,6 +1,6 @@
 //! Rows: what a task that only waits costs. Each side in a process of its own, so that its memory is its alone.
 
-use crate::harness::{Amount, Figure, Row, Side, Stopwatch, Unit};
+use crate::harness::{Amount, Bar, Figure, Row, Side, Stopwatch, Unit};
 use crate::peers::{STACK, tokio_run};
 use crate::sys::Memory;
 use corosensei::stack::DefaultStack;
@@ -18,9 +18,9 @@ const MEASURES: &str = "tasks that were spawned, started and wait: CPU and memor
 
 const FIGURES: &[Figure] = &[
     Figure::new("spawn to parked, CPU", Unit::Nanos),
-    Figure::new("resident", Unit::Bytes).at_most(5.5 * 1024.0),
+    Figure::new("resident", Unit::Bytes).within(&[Bar::Fixed(5.5 * 1024.0)]),
     Figure::new("page tables", Unit::Bytes),
-    Figure::new("mappings added", Unit::Count).at_most(16.0),
+    Figure::new("mappings added", Unit::Count).within(&[Bar::Fixed(16.0)]),
 ];
 
 pub const ROWS: &[Row] = &[
@@ -35,7 +35,7 @@ pub const ROWS: &[Row] = &[
                 Side::new("coop", |n| in_child("coop", n)),
                 Side::new("tokio", |n| in_child("tokio", n)),
                 // Two mappings a stack: 100,000 do not fit `vm.max_map_count`.
-                Side::new("corosensei, 30,000", |n| in_child("corosensei", n.min(30_000))),
+                Side::aside("corosensei, 30,000", |n| in_child("corosensei", n.min(30_000))),
             ]
         },
     },

@@ -223,9 +223,8 @@ impl<O: Operation> Handle<'_, O> {
         if let Some(cooperator) = Cooperator::current()
             && let Some(output) = self.take(cooperator)
         {
-            if !std::thread::panicking() && cooperator.scheduler.spend() {
-                // The output is ours: giving way is not kill-checked.
-                cooperator.scheduler.give_way();
+            if !std::thread::panicking() {
+                cooperator.scheduler.spend_call();
             }
             return Ok(output);
         }

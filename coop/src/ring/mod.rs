@@ -12,6 +12,7 @@ mod epoll;
 mod faulty;
 #[cfg(test)]
 mod hardened_tests;
+mod provided;
 mod simulated;
 mod slots;
 mod submission;
@@ -21,6 +22,7 @@ pub(crate) use completion::{Completion, Cqe};
 pub(crate) use epoll::Epoll;
 pub(crate) use faulty::Faulty;
 pub use faulty::{Fault, Faults, Moment};
+pub(crate) use provided::{GROUP, Provided};
 pub(crate) use simulated::{Behaviour, Chance, Choice, ELSEWHERE, Network, Quieted, Simulated, address_in};
 pub(crate) use slots::{BELL, Slots};
 pub(crate) use submission::{AT_POSITION, POLL_FIRST, Sqe};

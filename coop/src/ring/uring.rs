@@ -6,7 +6,7 @@ use super::{Cqe, Patience, Ring, Sqe};
 use crate::count::Count;
 use crate::sys;
 use io_uring::register::{Probe, Restriction};
-use io_uring::{IoUring, squeue};
+use io_uring::{IoUring, Submitter, squeue};
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
@@ -46,7 +46,7 @@ impl Uring {
     }
 
     /// The same, but of a ring that takes only the operations that this crate makes, with the one flag that it sets, and no
-    /// registration of anything: what else comes to stand in its queue is answered EACCES.
+    /// registration but the one that its end takes back: what else comes to stand in its queue is answered EACCES.
     pub(crate) fn new_hardened(entries: u32, task_run: TaskRun) -> Result<Self, NotHardened> {
         let ring = Self::make(entries, task_run, true).map_err(NotHardened::NoRing)?;
         ring.restrict().map_err(NotHardened::NoRestrictions)?;
@@ -60,14 +60,15 @@ impl Uring {
 
     /// Lays down what a ring that was made disabled may do, and enables it. From then on nobody can change that.
     fn restrict(&self) -> io::Result<()> {
-        // SAFETY: see `ring`.
-        let submitter = unsafe { (*self.ring.get()).submitter() };
+        let submitter = self.submitter();
         // An opcode that the kernel does not know would be refused here, and is answered EINVAL later.
         let mut known = Probe::new();
         submitter.register_probe(&mut known)?;
         let used = USED.into_iter().filter(|opcode| known.is_supported(*opcode));
         let mut allowed: Vec<Restriction> = used.map(Restriction::sqe_op).collect();
         allowed.push(Restriction::sqe_flags_allowed(squeue::Flags::ASYNC.bits()));
+        // What its end does (see `Drop`): it gives a place of the thread's back.
+        allowed.push(Restriction::register_op(enter::UNREGISTER_RING_FDS));
         submitter.register_restrictions(&mut allowed)?;
         submitter.register_enable_rings()
     }
@@ -124,6 +125,11 @@ impl Uring {
         builder.build(entries)
     }
 
+    pub(super) fn submitter(&self) -> Submitter<'_> {
+        // SAFETY: see `ring`: a submitter makes system calls, and touches no queue.
+        unsafe { (*self.ring.get()).submitter() }
+    }
+
     /// Another descriptor of it, which keeps it open. `None`: there are no more to be had.
     pub(super) fn duplicate(&self) -> Option<OwnedFd> {
         // SAFETY: see `ring`; it is open as long as it is borrowed here.
@@ -149,6 +155,12 @@ impl Uring {
     fn try_push(&self, sqe: &Sqe) -> bool {
         // SAFETY: see `ring`. That the memory an entry names stays valid is upheld by whoever pushes it.
         unsafe { (*self.ring.get()).submission_shared().push(&sqe.into_entry()).is_ok() }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        self.target.unregister(self.ring.get_mut().as_raw_fd());
     }
 }
 
@@ -231,6 +243,18 @@ pub(super) fn excuse(error: io::Error) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ring_that_went_leaves_its_place_to_the_next() {
+        // A thread has 16 places.
+        for _ in 0..40 {
+            let plain = Uring::new(64, TaskRun::Deferred).unwrap();
+            assert!(plain.target.is_registered());
+            if let Ok(hardened) = Uring::new_hardened(64, TaskRun::Deferred) {
+                assert!(hardened.target.is_registered());
+            }
+        }
+    }
 
     #[test]
     fn nothing_is_waited_for_while_submissions_stand_in_memory() {

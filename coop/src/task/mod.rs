@@ -28,7 +28,7 @@ pub use together::{Join, join};
 
 pub(crate) use spawn::{caught_panic, drop_payload, spawn_root, spawn_under};
 pub(crate) use tree::{Kind, Node};
-pub(crate) use wait::{acquire, begin, begin_io, delivered, park};
+pub(crate) use wait::{acquire, begin, begin_io, delivered, park, queue};
 
 use crate::cooperator::Cooperator;
 use crate::coordinator::{Coordinated, Coordinator};
