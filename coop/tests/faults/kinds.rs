@@ -139,6 +139,36 @@ impl Story for Recv {
     }
 }
 
+/// By one operation for all that comes, into buffers that the kernel is provided with.
+pub struct RecvAhead(UnixStream, UnixStream);
+
+impl Story for RecvAhead {
+    const NAME: &'static str = "recv, multishot";
+    const OPCODE: u8 = 27;
+    /// What says that there is no buffer, or no such receive, and what ends one after which another is begun.
+    const RETRIED: &'static [i32] = &[libc::EINTR, libc::ECANCELED, libc::ENOBUFS, libc::EINVAL];
+    const WAYS: &'static [Way] = NO_HANDLE;
+    /// A wait that ends lets it go on.
+    const IS_TOLD: bool = false;
+
+    fn begin() -> io::Result<Self> {
+        let (near, far) = UnixStream::pair()?;
+        Ok(RecvAhead(near, far))
+    }
+
+    fn run(&self, way: Way) -> io::Result<()> {
+        call(way, || {
+            let received = self.0.recv_ahead();
+            assert_eq!(&received.recv()?[..], b"ping");
+            Ok(())
+        })
+    }
+
+    fn help(&self) {
+        self.1.send_all(b"ping").expect("there is room");
+    }
+}
+
 /// Into a socket that is full.
 pub struct Send {
     near: UnixStream,
