@@ -42,7 +42,8 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
         rsp: top as usize,
         rbx: argument as usize,
         rbp: entry as *const () as usize,
-        ..Context::unset()
+        #[cfg(asan)]
+        bounds: super::asan::Bounds::UNKNOWN,
     }
 }
 

@@ -71,7 +71,10 @@ where
         Way::Timeout => coop::timeout(LONG, || operation.wait().map(drop)),
         Way::Expired => coop::timeout(SHORT, || operation.wait().map(drop)),
         Way::Select => coop::wait_all(|s: &Scope<'_, 'a>| select(s, operation)),
-        Way::Dropped => Ok(coop::wait_all(|s: &Scope<'_, 'a>| drop(s.start(operation)))),
+        Way::Dropped => {
+            coop::wait_all(|s: &Scope<'_, 'a>| drop(s.start(operation)));
+            Ok(())
+        }
     }
 }
 
