@@ -18,6 +18,7 @@ mod spawn;
 mod switch;
 mod tcp;
 mod timeout;
+mod tree;
 mod unix;
 mod yielding;
 
@@ -27,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const ROWS: [&[Row]; 12] = [
+const ROWS: [&[Row]; 13] = [
     switch::ROWS,
     yielding::ROWS,
     spawn::ROWS,
@@ -38,6 +39,7 @@ const ROWS: [&[Row]; 12] = [
     sleep::ROWS,
     unix::ROWS,
     tcp::ROWS,
+    tree::ROWS,
     kill::ROWS,
     parked::ROWS,
 ];
@@ -45,12 +47,13 @@ const ROWS: [&[Row]; 12] = [
 /// Bars that hold for several rows together.
 const MEANS: &[Mean] = &[];
 
-const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--samples N]
+const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--against PEER] [--samples N]
                             [--markdown FILE] [--svg FILE] [ROW…]
 
   ROW              rows whose name contains this; all but those marked `by name only` if none is given
   --quick          see in a few seconds that every row runs and delivers the right results
   --alone          coop without its peers, for a profiler
+  --against PEER   beside coop only those whose names begin with this; may be said several times
   --samples N      samples a side, 15 unless said otherwise; rows of a fixed amount have their own number
   --markdown FILE  write the tables there, too; a full run writes them to benches/results/table.md unless told otherwise
   --svg FILE       draw the ratios there; a full run draws them in benches/results/plot.svg unless told otherwise
@@ -69,13 +72,15 @@ impl Options {
         let mut arguments = arguments.peekable();
         let mut options = Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, wanted: Vec::new() };
         // `cargo bench` passes `--bench`. Without it this is a test run, which wants to know whether, not how fast.
-        let (mut is_quick, mut is_bench, mut is_alone, mut samples) = (false, false, false, None);
+        let (mut is_quick, mut is_bench, mut is_alone, mut samples, mut against) =
+            (false, false, false, None, Vec::new());
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
                 "--bench" => is_bench = true,
                 "--quick" => is_quick = true,
                 "--alone" => is_alone = true,
+                "--against" => against.push(value()?),
                 "--list" => options.lists = true,
                 "--markdown" => options.markdown = Some(value()?.into()),
                 "--svg" => options.svg = Some(value()?.into()),
@@ -88,10 +93,12 @@ impl Options {
             options.plan = Plan::QUICK;
         }
         options.plan.is_alone = is_alone;
+        options.plan.against = against;
         options.plan.samples = samples.unwrap_or(options.plan.samples);
         // What everybody reads comes from a run of everything, in earnest.
         if !options.plan.is_quick
             && !is_alone
+            && options.plan.against.is_empty()
             && options.wanted.is_empty()
             && options.plan.samples >= Plan::FULL.samples
         {
@@ -136,14 +143,14 @@ fn main() -> ExitCode {
     for row in &wanted {
         eprintln!("{}: {}", row.name, row.measures);
         // One row that is wrong is no reason not to know about the others.
-        match catch_unwind(AssertUnwindSafe(|| harness::measure(row, options.plan))) {
+        match catch_unwind(AssertUnwindSafe(|| harness::measure(row, &options.plan))) {
             Ok(figures) => measured.extend(figures),
             Err(_) => failed.push(row.name),
         }
     }
     let tables = report::tables(&measured, MEANS);
     println!("\n{tables}");
-    let markdown = || format!("{}\n{tables}", origin::paragraph(options.plan));
+    let markdown = || format!("{}\n{tables}", origin::paragraph(&options.plan));
     let mut files: Vec<(&Option<PathBuf>, Box<dyn Fn() -> String + '_>)> = Vec::new();
     files.push((&options.markdown, Box::new(markdown)));
     files.push((&options.svg, Box::new(|| plot::ratios(&measured))));
