@@ -59,6 +59,18 @@ const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--a
   --svg FILE       draw the ratios there; a full run draws them in benches/results/plot.svg unless told otherwise
   --list           say what the rows measure";
 
+/// The first argument of a run for `instructions.sh`, which counts: coop's side of a row, so many iterations, no clock's say.
+const ITERATE: &str = "--iterate";
+
+fn iterate(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    let name = arguments.next();
+    let row = ROWS.into_iter().flatten().find(|row| Some(row.name) == name.as_deref());
+    let n = arguments.next().and_then(|n| n.parse().ok());
+    let (Some(row), Some(n)) = (row, n) else { return ExitCode::FAILURE };
+    (row.sides)()[0].run(n);
+    ExitCode::SUCCESS
+}
+
 struct Options {
     plan: Plan,
     markdown: Option<PathBuf>,
@@ -122,6 +134,9 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(parked::CHILD) {
         return parked::child(arguments);
+    }
+    if std::env::args().nth(1).as_deref() == Some(ITERATE) {
+        return iterate(std::env::args().skip(2));
     }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
