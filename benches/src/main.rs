@@ -1,6 +1,7 @@
 //! Compares coop with its peers, in one process and one run: `cargo bench -p benches`. See the README beside this.
 
 mod bare;
+mod growth;
 mod harness;
 mod origin;
 mod peers;
@@ -57,6 +58,7 @@ const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--a
   --samples N      samples a side, 15 unless said otherwise; rows of a fixed amount have their own number
   --markdown FILE  write the tables there, too; a full run writes them to benches/results/table.md unless told otherwise
   --svg FILE       draw the ratios there; a full run draws them in benches/results/plot.svg unless told otherwise
+  --growth         instead of the rows: what coop's operations cost among 1 to 1,000,000 tasks, timers, connections
   --list           say what the rows measure";
 
 /// The first argument of a run for `instructions.sh`, which counts: coop's side of a row, so many iterations, no clock's say.
@@ -76,13 +78,14 @@ struct Options {
     markdown: Option<PathBuf>,
     svg: Option<PathBuf>,
     lists: bool,
+    grows: bool,
     wanted: Vec<String>,
 }
 
 impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.peekable();
-        let mut options = Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, wanted: Vec::new() };
+        let mut options = Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, grows: false, wanted: Vec::new() };
         // `cargo bench` passes `--bench`. Without it this is a test run, which wants to know whether, not how fast.
         let (mut is_quick, mut is_bench, mut is_alone, mut samples, mut against) =
             (false, false, false, None, Vec::new());
@@ -93,6 +96,7 @@ impl Options {
                 "--quick" => is_quick = true,
                 "--alone" => is_alone = true,
                 "--against" => against.push(value()?),
+                "--growth" => options.grows = true,
                 "--list" => options.lists = true,
                 "--markdown" => options.markdown = Some(value()?.into()),
                 "--svg" => options.svg = Some(value()?.into()),
@@ -115,8 +119,9 @@ impl Options {
             && options.plan.samples >= Plan::FULL.samples
         {
             let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-            options.markdown.get_or_insert(results.join("table.md"));
-            options.svg.get_or_insert(results.join("plot.svg"));
+            let (table, plot) = if options.grows { ("growth.md", "growth.svg") } else { ("table.md", "plot.svg") };
+            options.markdown.get_or_insert(results.join(table));
+            options.svg.get_or_insert(results.join(plot));
         }
         Ok(options)
     }
@@ -153,6 +158,14 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     sys::pin(sys::Core::Measured);
+    if options.grows {
+        let (table, plot) = growth::measure(options.plan.is_quick);
+        println!("\n{table}");
+        return write(&[
+            (&options.markdown, format!("{}\n{table}", origin::paragraph(&options.plan))),
+            (&options.svg, plot),
+        ]);
+    }
     let wanted: Vec<&Row> = rows.into_iter().filter(|row| options.wants(row)).collect();
     let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for row in &wanted {
@@ -165,18 +178,6 @@ fn main() -> ExitCode {
     }
     let tables = report::tables(&measured, MEANS);
     println!("\n{tables}");
-    let markdown = || format!("{}\n{tables}", origin::paragraph(&options.plan));
-    let mut files: Vec<(&Option<PathBuf>, Box<dyn Fn() -> String + '_>)> = Vec::new();
-    files.push((&options.markdown, Box::new(markdown)));
-    files.push((&options.svg, Box::new(|| plot::ratios(&measured))));
-    for (file, text) in files {
-        if let Some(file) = file.as_ref().filter(|_| failed.is_empty())
-            && let Err(error) = std::fs::write(file, text())
-        {
-            eprintln!("cannot write {}: {error}", file.display());
-            return ExitCode::FAILURE;
-        }
-    }
     if wanted.is_empty() {
         eprintln!("no row has such a name; --list lists them");
         return ExitCode::FAILURE;
@@ -184,6 +185,20 @@ fn main() -> ExitCode {
     if !failed.is_empty() {
         eprintln!("FAILED: {}", failed.join(", "));
         return ExitCode::FAILURE;
+    }
+    let markdown = format!("{}\n{tables}", origin::paragraph(&options.plan));
+    write(&[(&options.markdown, markdown), (&options.svg, plot::ratios(&measured))])
+}
+
+/// Writes what goes to files.
+fn write(files: &[(&Option<PathBuf>, String)]) -> ExitCode {
+    for (file, text) in files {
+        if let Some(file) = file
+            && let Err(error) = std::fs::write(file, text)
+        {
+            eprintln!("cannot write {}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
 }

@@ -97,7 +97,7 @@ const fn spread(name: &'static str, tasks: u64, samples: usize) -> Row {
         only_by_name: false,
         sides: || {
             vec![
-                Side::new("coop", once_coop),
+                Side::new("coop", sleep_once),
                 Side::new("tokio", once!(tokio)),
                 Side::new("monoio", once!(monoio)),
                 Side::new("glommio", once!(glommio)),
@@ -177,7 +177,8 @@ impl Deadlines {
     }
 }
 
-fn once_coop(n: u64) -> Vec<f64> {
+/// For each of `n`: CPU time from its spawn to its end, and how late it was.
+pub fn sleep_once(n: u64) -> Vec<f64> {
     coop::run(|| {
         // As many stacks as there will be, and none of them new.
         let gate = coop::Coordinator::held();
