@@ -82,7 +82,9 @@ pub fn measure(is_quick: bool) -> (String, String) {
     let mut cells = vec![head];
     for (index, n) in sizes.iter().enumerate() {
         let mut row = vec![n.to_string()];
-        row.extend(lines.iter().map(|line| line[index].map_or(String::new(), |each| crate::harness::Unit::Nanos.show(each))));
+        row.extend(
+            lines.iter().map(|line| line[index].map_or(String::new(), |each| crate::harness::Unit::Nanos.show(each))),
+        );
         cells.push(row);
     }
     let mut table = aligned(&cells) + "\n";
@@ -105,7 +107,14 @@ fn plot(sizes: &[usize], lines: &[Vec<Option<f64>>]) -> String {
     svg.text(16.0, 42.0, "start", 11, "#666666", "CPU time, both axes logarithmic; flat is what one wants");
     for mark in decades(least, most) {
         svg.line((left, y(mark)), (width - right, y(mark)), "#dddddd", 1.0);
-        svg.text(left - 8.0, y(mark) + 4.0, "end", 11, "#444444", &crate::harness::Unit::Nanos.show(mark).replace(".00", "").replace(".0", ""));
+        svg.text(
+            left - 8.0,
+            y(mark) + 4.0,
+            "end",
+            11,
+            "#444444",
+            &crate::harness::Unit::Nanos.show(mark).replace(".00", "").replace(".0", ""),
+        );
     }
     for n in sizes.iter().filter(|n| n.to_string().starts_with('1')) {
         svg.line((x(*n as f64), top), (x(*n as f64), height - bottom), "#eeeeee", 1.0);
@@ -127,7 +136,8 @@ fn plot(sizes: &[usize], lines: &[Vec<Option<f64>>]) -> String {
 
 fn thousands(n: usize) -> String {
     let digits = n.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).expect("digits")).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).expect("digits")).collect();
     groups.join(",")
 }
 
@@ -232,7 +242,8 @@ fn sending(n: usize) -> f64 {
     coop::run(|| {
         let marks = Marks::new(n);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..n).map(|_| coop::chan::bounded(1)).unzip();
-        let send = |to: usize, number: usize| senders[to].send(number).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe));
+        let send =
+            |to: usize, number: usize| senders[to].send(number).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe));
         tasks(n, |task| {
             if task == n - 1 {
                 send(0, 0)?;

@@ -85,7 +85,8 @@ struct Options {
 impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.peekable();
-        let mut options = Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, grows: false, wanted: Vec::new() };
+        let mut options =
+            Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, grows: false, wanted: Vec::new() };
         // `cargo bench` passes `--bench`. Without it this is a test run, which wants to know whether, not how fast.
         let (mut is_quick, mut is_bench, mut is_alone, mut samples, mut against) =
             (false, false, false, None, Vec::new());
