@@ -1,7 +1,6 @@
 //! monoio on io_uring, as `#[monoio::main(driver = "uring")]` starts it. Its channels and semaphores are `local-sync`'s, of the
 //! same authors.
 
-pub use futures_lite::future::yield_now;
 pub use local_sync::mpsc::bounded::channel as bounded;
 use local_sync::mpsc::bounded::{Rx, Tx};
 use local_sync::semaphore::Semaphore;
@@ -22,6 +21,11 @@ pub fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
 pub fn run_timed<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
     let builder = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().enable_timer();
     builder.build().expect("monoio starts").block_on(async { spawn(future).await })
+}
+
+/// A task that wakes itself goes on before all others here. One that waits for a new task does not: that is queued behind them.
+pub async fn yield_now() {
+    spawn(async {}).await;
 }
 
 pub async fn join<T>(task: JoinHandle<T>) -> T {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 pub use tokio::sync::mpsc::channel as bounded;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::task::JoinHandle;
 pub use tokio::task::spawn;
+use tokio::task::{JoinHandle, JoinSet};
 pub use tokio::time::sleep;
 
 /// Runs a future that need not be `Send` where `block_on` runs it: not as a task.
@@ -67,4 +67,28 @@ impl Turn {
     pub async fn take(&self) {
         self.0.notified().await;
     }
+}
+
+/// Tasks that end when this is dropped.
+pub struct Children(JoinSet<()>);
+
+impl Children {
+    pub fn new() -> Self {
+        Children(JoinSet::new())
+    }
+
+    pub fn spawn(&mut self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(future);
+    }
+
+    pub async fn wait(mut self) {
+        while let Some(ended) = self.0.join_next().await {
+            ended.expect("no task panics");
+        }
+    }
+}
+
+pub async fn cancel(task: JoinHandle<()>) {
+    task.abort();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
 }
