@@ -9,6 +9,8 @@ mod report;
 mod sys;
 
 mod channel;
+mod echo;
+mod files;
 mod handover;
 mod kill;
 mod parked;
@@ -16,18 +18,17 @@ mod select;
 mod sleep;
 mod spawn;
 mod switch;
-mod tcp;
 mod timeout;
 mod unix;
 mod yielding;
 
-use harness::{Plan, Row};
+use harness::{Bar, Plan, Row};
 use report::Mean;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const ROWS: [&[Row]; 12] = [
+const ROWS: [&[Row]; 13] = [
     switch::ROWS,
     yielding::ROWS,
     spawn::ROWS,
@@ -37,13 +38,14 @@ const ROWS: [&[Row]; 12] = [
     timeout::ROWS,
     sleep::ROWS,
     unix::ROWS,
-    tcp::ROWS,
+    echo::ROWS,
+    files::ROWS,
     kill::ROWS,
     parked::ROWS,
 ];
 
 /// Bars that hold for several rows together.
-const MEANS: &[Mean] = &[];
+const MEANS: &[Mean] = &[Mean { rows: "echo-", figure: "server CPU", bar: Bar::OfLimit(1.05) }];
 
 const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--samples N]
                             [--markdown FILE] [--svg FILE] [ROW…]
