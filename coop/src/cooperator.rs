@@ -4,7 +4,7 @@ use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::count::Count;
 use crate::inbox::{Inbox, Job};
-use crate::ring::{BELL, Completion, Driver, Network, Patience, Ring, Simulated, Slots, Sqe};
+use crate::ring::{BELL, Completion, Driver, Network, Patience, Provided, Ring, Simulated, Slots, Sqe};
 use crate::scheduler::Scheduler;
 use crate::stack::Pool;
 use crate::sys;
@@ -130,6 +130,8 @@ pub struct Cooperator {
     pub(crate) counters: Counters,
     /// What receives lend; a lease may outlive its Cooperator.
     pub(crate) buffers: Rc<Buffers>,
+    /// What the kernel fills by itself; made when somebody first receives ahead. Behind the ring: it goes after it.
+    provided: OnceCell<Option<Provided>>,
     /// Unique in the process: tells a Cooperator from a later one at the same address.
     pub(crate) id: u64,
     /// The root task. Typed above.
@@ -166,6 +168,7 @@ impl Cooperator {
             settings,
             counters: Counters::default(),
             buffers: Rc::default(),
+            provided: OnceCell::new(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             root: Cell::new(ptr::null()),
             wakers: Cell::new(0),
@@ -236,6 +239,17 @@ impl Cooperator {
         }
         self.ring.reap(|cqe| self.slots.deliver(cqe));
         self.slots.take_missed().into_iter().for_each(|user_data| self.cancel(user_data));
+    }
+
+    /// The buffers that the kernel fills by itself. None: it takes none.
+    pub(crate) fn provided(&self) -> Option<&Provided> {
+        let register = || Provided::register(&self.ring).inspect(|provided| self.provide(provided)).ok();
+        self.provided.get_or_init(register).as_ref()
+    }
+
+    /// Puts others in the place of those that were taken.
+    pub(crate) fn provide(&self, provided: &Provided) {
+        (0..provided.missing()).for_each(|_| provided.put(self.buffers.take()));
     }
 
     /// The inbox, from now on watched by the ring.

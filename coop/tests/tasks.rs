@@ -255,6 +255,25 @@ fn a_timeout_says_timed_out_only_for_its_own_deadline() {
 }
 
 #[test]
+fn a_refused_wait_that_has_its_result_nevertheless_was_told_of_no_deadline() {
+    coop::run(|| -> std::io::Result<()> {
+        let (ours, theirs) = coop::net::UnixStream::pair()?;
+        theirs.send_all(b"there")?;
+        let mut buf = [0; 8];
+        // No time is left: the wait is refused, but what it is for comes when it gives way, or before its cancel.
+        let (received, expired) = coop::deadline(Duration::ZERO, || {
+            coop::wait_all(|s| s.start(coop::op::recv(&ours, &mut buf)).wait().map(|transfer| transfer.n()))
+        });
+        match received {
+            Ok(n) => assert_eq!((n, expired.is_expired()), (5, false)),
+            Err(error) => assert!(coop::Killed::is(&error) && expired.is_expired(), "{error}"),
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_scope_in_a_timeout_dies_with_it_and_a_spawned_task_does_not() {
     let trace = Trace::default();
     coop::Builder::new()

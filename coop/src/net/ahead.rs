@@ -8,15 +8,16 @@
 
 use super::Listener;
 use super::accept::is_the_peers;
+use super::aside::Aside;
+use super::standing::Standing;
 use crate::cooperator::Cooperator;
 use crate::coordinator::Coordinator;
 use crate::error::Killed;
 use crate::fiber::{Detail, Reason};
-use crate::handle::{Queued, Source, drain};
+use crate::handle::{Queued, Source};
 use crate::ring::{Completion, Sqe};
 use crate::sys;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::marker::{PhantomData, PhantomPinned};
@@ -45,40 +46,32 @@ struct Accepted {
     /// closed, and its number be another's.
     own: RefCell<Option<OwnedFd>>,
     means: Cell<Means>,
-    is_flying: Cell<bool>,
-    is_cancelled: Cell<bool>,
-    user_data: Cell<u64>,
-    items: RefCell<VecDeque<io::Result<OwnedFd>>>,
-    /// Items that are set aside for nobody.
-    free: Cell<usize>,
-    /// Where those queue who wait for one.
-    waiters: Coordinator,
-    /// Held until the operation is over.
-    over: Coordinator,
+    operation: Standing,
+    connections: Aside<io::Result<OwnedFd>>,
     _pinned: PhantomPinned,
 }
 
 // SAFETY: it is leaked from its box, and freed only by the drop of its `AcceptAhead`, when nothing flies.
 unsafe impl Completion for Accepted {
     fn complete(&self, result: i32, _: u32, last: bool) {
-        self.is_flying.set(!last);
+        self.operation.note(last);
         match self.means.get() {
             // SAFETY: the kernel has just given this process the descriptor.
-            Means::Multishot if result >= 0 => self.push(Ok(unsafe { OwnedFd::from_raw_fd(result) })),
+            Means::Multishot if result >= 0 => self.connections.push(Ok(unsafe { OwnedFd::from_raw_fd(result) })),
             Means::Multishot if result == -libc::EINVAL => self.means.set(Means::Polls),
             Means::Polls if result >= 0 => self.accept_all(),
             // By us; or by the Cooperator, when it ends.
             _ if result == -libc::ECANCELED => {}
             _ if is_the_peers(-result) => {}
-            _ => self.push(Err(io::Error::from_raw_os_error(-result))),
+            _ => self.connections.push(Err(io::Error::from_raw_os_error(-result))),
         }
-        if self.free.get() >= AHEAD {
-            self.cancel();
+        if self.connections.free() >= AHEAD {
+            self.operation.cancel();
         }
         if last {
-            self.over.release();
+            self.operation.end();
             // Otherwise the next who asks does it. (When a Cooperator closes nobody waits any more.)
-            if self.waiters.has_waiters() {
+            if self.connections.waiters.has_waiters() {
                 self.arm();
             } else {
                 // What was forgotten need not keep its port.
@@ -92,7 +85,7 @@ impl Accepted {
     /// Starts the operation, if it does not fly.
     fn arm(&self) {
         let Some(cooperator) = Cooperator::current() else { return };
-        if self.is_flying.get() {
+        if self.operation.is_flying() {
             return;
         }
         let own = self.own.take().map_or_else(
@@ -103,48 +96,21 @@ impl Accepted {
         let fd = match own {
             Ok(own) => self.own.borrow_mut().insert(own).as_raw_fd(),
             // Told once to each who asks.
-            Err(error) if self.free.get() == 0 => return self.push(Err(error)),
+            Err(error) if self.connections.free() == 0 => return self.connections.push(Err(error)),
             Err(_) => return,
         };
-        self.over.take();
-        self.is_flying.set(true);
-        self.is_cancelled.set(false);
         let sqe = match self.means.get() {
             Means::Multishot => Sqe::accept_multishot(fd, libc::SOCK_CLOEXEC),
             Means::Polls => Sqe::poll(fd, libc::POLLIN as u32),
         };
         // SAFETY: `Completion` says why this stays in place; the operation names no memory.
-        self.user_data.set(unsafe { cooperator.submit(sqe, self) });
-    }
-
-    /// Asks for the end of the operation, once.
-    fn cancel(&self) {
-        if self.is_flying.get()
-            && !self.is_cancelled.replace(true)
-            && let Some(cooperator) = Cooperator::current()
-        {
-            cooperator.cancel(self.user_data.get());
-        }
+        unsafe { self.operation.begin(cooperator, sqe, self) };
     }
 
     /// Somebody wants a connection: more should come.
     fn demand(&self) {
-        if self.free.get() < AHEAD / 2 {
+        if self.connections.free() < AHEAD / 2 {
             self.arm();
-        }
-    }
-
-    fn push(&self, item: io::Result<OwnedFd>) {
-        self.items.borrow_mut().push_back(item);
-        self.set_free();
-    }
-
-    /// One more is set aside for nobody: it is the first waiter's, if there is one.
-    fn set_free(&self) {
-        if self.waiters.has_waiters() {
-            self.waiters.release();
-        } else {
-            self.free.set(self.free.get() + 1);
         }
     }
 
@@ -152,15 +118,15 @@ impl Accepted {
     fn accept_all(&self) {
         let own = self.own.borrow();
         let Some(listener) = own.as_ref().map(AsRawFd::as_raw_fd) else { return };
-        while self.free.get() < AHEAD {
+        while self.connections.free() < AHEAD {
             // SAFETY: no address is asked for.
             let fd = unsafe { libc::accept4(listener, ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC) };
             match sys::owned(fd) {
-                Ok(fd) => self.push(Ok(fd)),
+                Ok(fd) => self.connections.push(Ok(fd)),
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN) => return,
                     Some(number) if is_the_peers(number) => {}
-                    _ => return self.push(Err(error)),
+                    _ => return self.connections.push(Err(error)),
                 },
             }
         }
@@ -205,13 +171,8 @@ impl<'a, L: Listener> AcceptAhead<'a, L> {
             listener: listener.socket().fd(),
             own: RefCell::default(),
             means: Cell::new(Means::Multishot),
-            is_flying: Cell::new(false),
-            is_cancelled: Cell::new(false),
-            user_data: Cell::new(0),
-            items: RefCell::default(),
-            free: Cell::new(0),
-            waiters: Coordinator::held(),
-            over: Coordinator::held(),
+            operation: Standing::new(),
+            connections: Aside::new(),
             _pinned: PhantomPinned,
         }));
         accepted.arm();
@@ -240,25 +201,15 @@ impl<'a, L: Listener> AcceptAhead<'a, L> {
     /// A wait point, out of reach of kills: it is sure to end soon.
     #[track_caller]
     pub fn stop(self) -> Vec<L::Stream> {
-        self.settle(Location::caller());
-        let items = self.accepted().items.take();
+        self.accepted().operation.settle(Location::caller());
+        let items = self.accepted().connections.items.take();
         items.into_iter().flatten().map(L::Stream::from).collect()
-    }
-
-    /// Ends the operation, and waits for its end.
-    fn settle(&self, place: &'static Location<'static>) {
-        let accepted = self.accepted();
-        // Without one: it drained everything before it went. Or this is a forked child: then the operation is the parent's.
-        if let Some(cooperator) = Cooperator::current() {
-            accepted.cancel();
-            drain(cooperator, || accepted.is_flying.get(), &accepted.over, place);
-        }
     }
 }
 
 impl<L: Listener> Drop for AcceptAhead<'_, L> {
     fn drop(&mut self) {
-        self.settle(Location::caller());
+        self.accepted().operation.settle(Location::caller());
         // SAFETY: it was boxed; nothing flies, so that nobody else knows of it.
         drop(unsafe { Box::from_raw(self.accepted.as_ptr()) });
     }
@@ -269,7 +220,7 @@ impl<L: Listener> fmt::Debug for AcceptAhead<'_, L> {
         let accepted = self.accepted();
         f.debug_struct("AcceptAhead")
             .field("listener", &accepted.listener)
-            .field("accepted", &accepted.items.borrow().len())
+            .field("accepted", &accepted.connections.items.borrow().len())
             .finish_non_exhaustive()
     }
 }
@@ -293,28 +244,26 @@ impl<L: Listener> Source for Taking<'_, L> {
     type Waited = io::Result<L::Stream>;
 
     fn queue(&self) -> &Coordinator {
-        &self.ahead.accepted().waiters
+        &self.ahead.accepted().connections.waiters
     }
 
     fn is_ready(&self) -> bool {
         self.ahead.accepted().demand();
-        self.ahead.accepted().free.get() > 0
+        self.ahead.accepted().connections.free() > 0
     }
 
     fn try_reserve(&self) -> bool {
-        let has_one = self.is_ready();
-        let free = &self.ahead.accepted().free;
-        free.set(free.get() - usize::from(has_one));
-        has_one
+        self.ahead.accepted().demand();
+        self.ahead.accepted().connections.try_reserve()
     }
 
     fn take_reserved(&self) -> Self::Output {
-        let item = self.ahead.accepted().items.borrow_mut().pop_front();
+        let item = self.ahead.accepted().connections.take();
         item.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into())).map(L::Stream::from)
     }
 
     fn pass_on(&self) {
-        self.ahead.accepted().set_free();
+        self.ahead.accepted().connections.set_free();
     }
 
     fn reason(&self) -> Reason {

@@ -36,7 +36,7 @@ use std::rc::Rc;
 /// }).unwrap();
 /// ```
 pub struct Lease {
-    /// `None` only while it is dropped.
+    /// `None` at the end of a stream that was received ahead, and while it is dropped.
     buffer: Option<Box<[u8]>>,
     n: usize,
     home: Rc<Buffers>,
@@ -45,6 +45,33 @@ pub struct Lease {
 impl Lease {
     /// The most that one lease holds, in bytes; of a longer packet the rest is discarded.
     pub const MAX: usize = buffers::SIZE;
+
+    /// The first `n` bytes of a buffer from there.
+    pub(super) fn new(buffer: Box<[u8]>, n: usize, home: Rc<Buffers>) -> Self {
+        let n = n.min(buffer.len());
+        Lease { buffer: Some(buffer), n, home }
+    }
+
+    /// No bytes, without a buffer.
+    pub(super) fn of_nothing(home: Rc<Buffers>) -> Self {
+        Lease { buffer: None, n: 0, home }
+    }
+
+    /// Adds bytes, if there is room for all of them.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> bool {
+        let room = self.buffer.as_mut().and_then(|buffer| buffer.get_mut(self.n..self.n + bytes.len()));
+        let Some(room) = room else { return false };
+        room.copy_from_slice(bytes);
+        self.n += bytes.len();
+        true
+    }
+
+    /// Receives what is there, without blocking.
+    pub(super) fn try_recv(socket: &Socket, home: &Rc<Buffers>) -> io::Result<Self> {
+        let mut lease = Lease::new(home.take(), Lease::MAX, home.clone());
+        lease.n = socket.try_recv(&mut lease, 0)?;
+        Ok(lease)
+    }
 }
 
 impl Deref for Lease {
@@ -114,13 +141,7 @@ impl Pollable for ReceivingLeased<'_> {
     }
 
     fn attempt(&mut self) -> Option<io::Result<Lease>> {
-        let home = Cooperator::required().buffers.clone();
-        let mut lease = Lease { buffer: Some(home.take()), n: Lease::MAX, home };
-        let received = unless_blocked(self.socket.try_recv(&mut lease, 0))?;
-        Some(received.map(|n| {
-            lease.n = n;
-            lease
-        }))
+        unless_blocked(Lease::try_recv(self.socket, &Cooperator::required().buffers))
     }
 }
 

@@ -142,6 +142,11 @@ macro_rules! byte_stream {
                 super::ReceivingLeased::new(&self.socket).block()
             }
 
+            /// Has the kernel receive before it is asked: see [`RecvAhead`](super::RecvAhead). Not a wait point.
+            pub fn recv_ahead(&self) -> super::RecvAhead<'_> {
+                super::RecvAhead::new(&self.socket)
+            }
+
             /// Looks at what has come, or comes next, and leaves it there. 0 at the end of the stream (or for an empty buffer).
             ///
             /// A wait point; kill-checked.

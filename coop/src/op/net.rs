@@ -216,6 +216,27 @@ pub fn recv_leased<S: Connected>(socket: &S) -> Polled<net::ReceivingLeased<'_>>
     Polled::new(net::ReceivingLeased::new(socket.socket()))
 }
 
+/// Takes what has come next, as [`RecvAhead::recv`](net::RecvAhead::recv). Gives `io::Result<Lease>`.
+///
+/// ```
+/// use coop::{net::UnixStream, op};
+/// use std::time::Duration;
+/// coop::run(|| -> std::io::Result<()> {
+///     let (ours, theirs) = UnixStream::pair()?;
+///     let incoming = ours.recv_ahead();
+///     theirs.send_all(b"hi")?;
+///     coop::select! {
+///         got = op::recv_next(&incoming) => assert_eq!(&*got?, b"hi"),
+///         _ = op::after(Duration::from_secs(1)) => panic!("it has come"),
+///     }?;
+///     Ok(())
+/// }).unwrap();
+/// ```
+#[must_use = "an operation does nothing until it is waited for, started, or an arm of `select!`"]
+pub fn recv_next<'a>(incoming: &'a net::RecvAhead<'a>) -> Queued<net::TakingNext<'a>> {
+    Queued::new(net::TakingNext::new(incoming))
+}
+
 /// Sends some of several buffers, as [`TcpStream::send_vectored`](net::TcpStream::send_vectored). Gives `io::Result<usize>`.
 ///
 /// ```

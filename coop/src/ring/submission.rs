@@ -29,6 +29,12 @@ const _: () = assert!(size_of::<Sqe>() == size_of::<io_uring::squeue::Entry>());
 /// `IORING_RECVSEND_POLL_FIRST`: do not try at once, the last call found nothing left.
 pub(crate) const POLL_FIRST: u16 = 1;
 
+/// `IORING_RECV_MULTISHOT`.
+pub(super) const RECV_MULTISHOT: u16 = 2;
+
+/// `IOSQE_BUFFER_SELECT`: into one of the buffers that the ring was provided with.
+pub(super) const BUFFER_SELECT: u8 = 1 << 5;
+
 // Opcodes, from `enum io_uring_op`.
 pub(crate) const READV: u8 = 1;
 pub(crate) const WRITEV: u8 = 2;
@@ -89,6 +95,12 @@ impl Sqe {
 
     pub(crate) fn recv(fd: RawFd, buffer: *mut u8, len: usize, flags: i32, ioprio: u16) -> Self {
         Sqe { opcode: RECV, fd, addr: buffer as u64, len: clamp(len), op_flags: flags as u32, ioprio, ..Sqe::default() }
+    }
+
+    /// Completes with a provided buffer for whatever comes, until the stream ends, it fails, is cancelled, there are too many
+    /// completions, or no buffer is left (ENOBUFS).
+    pub(crate) fn recv_multishot(fd: RawFd, group: u16) -> Self {
+        Sqe { opcode: RECV, flags: BUFFER_SELECT, fd, ioprio: RECV_MULTISHOT, buf_index: group, ..Sqe::default() }
     }
 
     pub(crate) fn send(fd: RawFd, buffer: *const u8, len: usize, flags: i32) -> Self {
@@ -193,6 +205,17 @@ impl Sqe {
         Sqe { opcode: ASYNC_CANCEL, fd: -1, addr: user_data, ..Sqe::default() }
     }
 
+    /// Does nothing and says `result` (Linux 6.10); if `later`, when the kernel does what it has put off. For rings with faults: no
+    /// hardened ring takes it.
+    pub(super) fn nop(result: i32, later: bool) -> Self {
+        const NOP: u8 = 0;
+        /// `IORING_NOP_INJECT_RESULT` and `IORING_NOP_TW`.
+        const INJECT_RESULT: u32 = 1 << 0;
+        const TASK_WORK: u32 = 1 << 4;
+        let op_flags = INJECT_RESULT | if later { TASK_WORK } else { 0 };
+        Sqe { opcode: NOP, fd: -1, len: result as u32, op_flags, ..Sqe::default() }
+    }
+
     /// Has a worker of the kernel's make the call, without a try to make it at once (`IOSQE_ASYNC`).
     pub(crate) fn on_a_worker(self) -> Self {
         Sqe { flags: self.flags | 1 << 4, ..self }
@@ -232,6 +255,7 @@ mod tests {
         };
         same(Sqe::poll(5, 0x41).with_user_data(7), opcode::PollAdd::new(types::Fd(5), 0x41).build().user_data(7));
         same(Sqe::recv(5, at, 99, 0x4000, 0), opcode::Recv::new(types::Fd(5), at, 99).flags(0x4000).build());
+        same(Sqe::recv_multishot(5, 3), opcode::RecvMulti::new(types::Fd(5), 3).build());
         same(Sqe::send(5, at, 99, 0x4000), opcode::Send::new(types::Fd(5), at, 99).flags(0x4000).build());
         same(Sqe::accept_multishot(5, 0x80000), opcode::AcceptMulti::new(types::Fd(5)).flags(0x80000).build());
         same(Sqe::connect(5, at.cast(), 16), opcode::Connect::new(types::Fd(5), at.cast(), 16).build());

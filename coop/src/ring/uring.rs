@@ -6,7 +6,7 @@ use super::{Cqe, Patience, Ring, Sqe};
 use crate::count::Count;
 use crate::sys;
 use io_uring::register::{Probe, Restriction};
-use io_uring::{IoUring, squeue};
+use io_uring::{IoUring, Submitter, squeue};
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
@@ -53,10 +53,14 @@ impl Uring {
         Ok(ring)
     }
 
+    /// A ring both of whose queues have so many entries, for tests of what overflows them.
+    pub(super) fn small(entries: u32, task_run: TaskRun) -> io::Result<Self> {
+        Ok(Self::over(Self::build(entries, entries, task_run, false)?))
+    }
+
     /// Lays down what a ring that was made disabled may do, and enables it. From then on nobody can change that.
     fn restrict(&self) -> io::Result<()> {
-        // SAFETY: see `ring`.
-        let submitter = unsafe { (*self.ring.get()).submitter() };
+        let submitter = self.submitter();
         // An opcode that the kernel does not know would be refused here, and is answered EINVAL later.
         let mut known = Probe::new();
         submitter.register_probe(&mut known)?;
@@ -75,7 +79,8 @@ impl Uring {
         let mut size = entries.clamp(64, 32768).next_power_of_two();
         let mut attempts = 0;
         let ring = loop {
-            match Self::build(size, task_run, is_disabled) {
+            // The completion queue is large because kills come in thousands; what overflows it is kept by the kernel, at a price.
+            match Self::build(size, size * 16, task_run, is_disabled) {
                 Ok(ring) => break ring,
                 // The kernel frees the memory of a ring that was just closed a little later, so ENOMEM may pass; if it
                 // does not, a smaller ring may fit what RLIMIT_MEMLOCK has left.
@@ -92,8 +97,12 @@ impl Uring {
                 Err(error) => return Err(error),
             }
         };
+        Ok(Self::over(ring))
+    }
+
+    fn over(ring: IoUring) -> Self {
         let target = Target::register(ring.as_raw_fd());
-        Ok(Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), overflows: Count::new(0) })
+        Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), overflows: Count::new(0) }
     }
 
     #[cfg(test)]
@@ -101,11 +110,10 @@ impl Uring {
         self.ring.get()
     }
 
-    fn build(entries: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<IoUring> {
+    fn build(entries: u32, completions: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
-        // SUBMIT_ALL: one bad entry must not hold up those behind it. The completion queue is large because kills come in
-        // thousands; what overflows it is kept by the kernel, at a price.
-        builder.setup_clamp().setup_submit_all().setup_single_issuer().setup_cqsize(entries * 16).setup_taskrun_flag();
+        // SUBMIT_ALL: one bad entry must not hold up those behind it.
+        builder.setup_clamp().setup_submit_all().setup_single_issuer().setup_cqsize(completions).setup_taskrun_flag();
         builder.dontfork();
         match task_run {
             TaskRun::Deferred => builder.setup_defer_taskrun(),
@@ -115,6 +123,11 @@ impl Uring {
             builder.setup_r_disabled();
         }
         builder.build(entries)
+    }
+
+    pub(super) fn submitter(&self) -> Submitter<'_> {
+        // SAFETY: see `ring`: a submitter makes system calls, and touches no queue.
+        unsafe { (*self.ring.get()).submitter() }
     }
 
     /// Another descriptor of it, which keeps it open. `None`: there are no more to be had.
@@ -196,15 +209,7 @@ impl Ring for Uring {
                 self.refill();
                 Ok(())
             }
-            Err(error) => match error.raw_os_error() {
-                // The time was up; a signal came; the completion queue must be emptied first; no memory just now.
-                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
-                Some(libc::EBADR) => {
-                    // The kernel could not even keep an overflowed completion: some operation will never end.
-                    sys::die(format_args!("coop: the kernel dropped an io_uring completion for want of memory"));
-                }
-                _ => Err(error),
-            },
+            Err(error) => excuse(error),
         }
     }
 
@@ -219,6 +224,19 @@ impl Ring for Uring {
             let result = entry.result().max(-i32::MAX);
             each(Cqe { user_data: entry.user_data(), result, flags: entry.flags() });
         }
+    }
+}
+
+/// What is left of an error of `io_uring_enter`.
+pub(super) fn excuse(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        // The time was up; a signal came; the completion queue must be emptied first; no memory just now.
+        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+        Some(libc::EBADR) => {
+            // The kernel could not even keep an overflowed completion: some operation will never end.
+            sys::die(format_args!("coop: the kernel dropped an io_uring completion for want of memory"));
+        }
+        _ => Err(error),
     }
 }
 

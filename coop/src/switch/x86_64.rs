@@ -23,6 +23,7 @@ impl Context {
 ///
 /// # Safety
 /// `top` is 16-byte aligned and the high end of writable memory deep enough for `entry`, which never returns.
+#[inline]
 pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, argument: *mut ()) -> Context {
     debug_assert!(top.addr().is_multiple_of(16));
     // The trampoline finds its argument in rbx and the function in rbp, the two registers a switch restores.

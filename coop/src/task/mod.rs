@@ -21,14 +21,14 @@ pub use shield::shield;
 pub use spawn::{Options, TaskBuilder, spawn};
 
 pub(crate) use join::Joining;
-pub(crate) use kill::is_refused;
+pub(crate) use kill::{is_refused, refuse_unless};
 pub(crate) use scope::{Pending, PendingVtable};
 pub use spawn::{spawn_described, spawn_in_scope};
 pub use together::{Join, join};
 
 pub(crate) use spawn::{caught_panic, drop_payload, spawn_root, spawn_under};
 pub(crate) use tree::{Kind, Node};
-pub(crate) use wait::{acquire, begin, begin_io, delivered, park};
+pub(crate) use wait::{acquire, begin, begin_io, delivered, park, queue};
 
 use crate::cooperator::Cooperator;
 use crate::coordinator::{Coordinated, Coordinator};

@@ -15,6 +15,7 @@ use super::Task;
 use crate::cooperator::Cooperator;
 use crate::error::Cause;
 use crate::fiber::Reason;
+use crate::in_place::write_fields;
 use crate::list::{RawLink, RawList};
 use crate::sys;
 use crate::timers::Timer;
@@ -90,6 +91,34 @@ impl Node {
         }
     }
 
+    /// [`Node::new`], in place.
+    ///
+    /// # Safety
+    /// `this` is aligned and writable.
+    #[inline]
+    pub(crate) unsafe fn write(this: *mut Node, kind: Kind) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            write_fields!(this => Node {
+                sibling: RawLink::new(),
+                kind: kind,
+                is_awaiting: Cell::new(false),
+                is_delivered: Cell::new(false),
+                is_open: Cell::new(false),
+                parent: Cell::new(ptr::null()),
+                task: Cell::new(ptr::null()),
+                inner: Cell::new(ptr::null()),
+                children: RawList::new(),
+                own: Cell::new(None),
+                effective: Cell::new(ptr::null()),
+                next_visit: Cell::new(ptr::null()),
+                grace: Cell::new(ptr::null()),
+                grace_ends: Cell::new(0),
+                _pinned: PhantomPinned,
+            });
+        }
+    }
+
     pub(crate) fn own_cause(&self) -> Option<Cause> {
         self.own.get()
     }
@@ -128,6 +157,12 @@ impl Node {
     pub(crate) fn parent(&self) -> Option<&Node> {
         // SAFETY: a parent outlives its children and inner frames.
         unsafe { self.parent.get().as_ref() }
+    }
+
+    /// Whether `node` is right around it.
+    #[inline]
+    pub(crate) fn is_child_of(&self, node: &Node) -> bool {
+        ptr::eq(self.parent.get(), node)
     }
 
     /// The next frame inward.

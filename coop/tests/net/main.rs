@@ -11,6 +11,7 @@ mod descriptors;
 mod leases;
 mod names;
 mod ready;
+mod recv_ahead;
 mod splice;
 mod tcp;
 mod unix;

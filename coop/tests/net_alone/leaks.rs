@@ -31,6 +31,11 @@ fn highest() -> u64 {
     limit(null.as_fd()) - 1
 }
 
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
 #[test]
 fn nothing_of_a_killed_connection_is_left() {
     alone("leaks::nothing_of_a_killed_connection_is_left", || {
@@ -205,10 +210,6 @@ fn no_pipe_is_left() {
 #[test]
 fn idle_connections_hold_no_buffers() {
     alone("leaks::idle_connections_hold_no_buffers", || {
-        fn resident() -> usize {
-            let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-            status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-        }
         leaks_nothing(|| {
             coop::run(|| {
                 let pairs: Vec<_> = (0..400).map(|_| UnixStream::pair().unwrap()).collect();
@@ -376,5 +377,101 @@ fn accepting_ahead_that_was_forgotten_takes_nothing_of_a_later_listener() {
         });
         let error = std::net::TcpStream::connect(address).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn receiving_ahead_that_ends_in_whatever_way_leaves_nothing() {
+    alone("leaks::receiving_ahead_that_ends_in_whatever_way_leaves_nothing", || {
+        leaks_nothing(|| {
+            coop::run(|| {
+                for round in 0..60 {
+                    let (ours, theirs) = UnixStream::pair().unwrap();
+                    let incoming = ours.recv_ahead();
+                    theirs.send_all(&[7; 300]).unwrap();
+                    (0..round % 5).for_each(|_| coop::yield_now().unwrap());
+                    if round % 3 == 0 {
+                        incoming.recv().unwrap();
+                    }
+                    match round % 4 {
+                        0 => drop(incoming),
+                        1 => drop(incoming.stop()),
+                        2 => {
+                            let result = catch_unwind(AssertUnwindSafe(|| {
+                                let _here = incoming;
+                                std::panic::resume_unwind(Box::new("unwinds through it"));
+                            }));
+                            assert!(result.is_err());
+                        }
+                        _ => coop::no_switch(|| drop(incoming)),
+                    }
+                    drop(ours);
+                    // Nothing of the connection is left with the kernel.
+                    let ended = coop::timeout(LONG, || theirs.recv(&mut [0; 1]));
+                    assert!(matches!(ended, Ok(0)) || ended.is_err_and(|e| e.kind() != io::ErrorKind::TimedOut));
+                }
+            });
+        });
+        // Forgotten: the Cooperator ends all the same, and so does the connection then.
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        coop::run(|| {
+            let ours = UnixStream::from(ours);
+            std::mem::forget(ours.recv_ahead());
+            coop::sleep(Duration::from_millis(1)).unwrap();
+        });
+        assert_eq!(std::io::Read::read(&mut theirs, &mut [0; 1]).unwrap(), 0);
+    });
+}
+
+/// Its descriptor's number is another connection's then: of which nothing is taken.
+#[test]
+fn receiving_ahead_that_was_forgotten_takes_nothing_of_a_later_connection() {
+    alone("leaks::receiving_ahead_that_was_forgotten_takes_nothing_of_a_later_connection", || {
+        for builder in [Builder::new(), Builder::new().hardened(true), Builder::new().driver(Driver::Epoll)] {
+            for pauses in 0..4 {
+                let all = || -> io::Result<()> {
+                    let (first, _peer) = UnixStream::pair()?;
+                    let number = first.as_raw_fd();
+                    let incoming = first.recv_ahead();
+                    if pauses > 1 {
+                        times_out(|| incoming.recv());
+                    }
+                    std::mem::forget(incoming);
+                    (0..pauses).for_each(|_| coop::yield_now().unwrap());
+                    drop(first);
+                    let (second, theirs) = UnixStream::pair()?;
+                    assert_eq!(second.as_raw_fd(), number);
+                    theirs.send_all(b"for the second")?;
+                    coop::sleep(Duration::from_millis(1))?;
+                    let mut got = [0; 14];
+                    coop::timeout(Duration::from_secs(20), || second.recv_exact(&mut got))?;
+                    assert_eq!(&got, b"for the second");
+                    Ok(())
+                };
+                builder.clone().run(all).unwrap().unwrap();
+            }
+        }
+    });
+}
+
+/// Connections on which nothing comes have no buffers of their own, and a descriptor of their own only until something has.
+#[test]
+fn idle_connections_that_receive_ahead_cost_little() {
+    alone("leaks::idle_connections_that_receive_ahead_cost_little", || {
+        coop::run(|| {
+            let pairs: Vec<_> = (0..400).map(|_| UnixStream::pair().unwrap()).collect();
+            coop::sleep(Duration::from_millis(5)).unwrap();
+            let (open, before) = (descriptors(), resident());
+            let incoming: Vec<_> = pairs.iter().map(|(ours, _)| ours.recv_ahead()).collect();
+            coop::sleep(Duration::from_millis(1)).unwrap();
+            // 400 buffers would be 6.4 MB.
+            let grown = resident().saturating_sub(before);
+            assert!(grown < 2_000_000, "grown by {grown} bytes");
+            for ((_, theirs), incoming) in pairs.iter().zip(&incoming) {
+                theirs.send_all(b"x").unwrap();
+                assert_eq!(&*incoming.recv().unwrap(), b"x");
+            }
+            assert_eq!(descriptors(), open);
+        });
     });
 }

@@ -227,6 +227,65 @@ fn recv_leased() {
     });
 }
 
+#[test]
+fn recv_next() {
+    in_both_modes("lossless::recv_next", |rival, seed| {
+        coop::run(|| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let peer = OwnedFd::from(theirs).into();
+            let peer = std::thread::spawn(move || produce_bytes(peer, seed));
+            let incoming = ours.recv_ahead();
+            let (numbers, is_closed) = (Numbers::default(), Cell::new(false));
+            let attempt = |limit| {
+                coop::select! {
+                    got = op::recv_next(&incoming) => {
+                        let got = got.unwrap();
+                        is_closed.set(got.is_empty());
+                        got.iter().for_each(|byte| numbers.byte_arrives(*byte));
+                        true
+                    }
+                    _ = op::after(limit) => false,
+                }
+            };
+            race(rival, seed, || is_closed.get(), || peer.is_finished(), attempt);
+            peer.join().unwrap();
+            assert_eq!(numbers.count(), ROUNDS);
+        });
+    });
+}
+
+/// Begun, and stopped again, at any moment: what it had goes before what the stream has.
+#[test]
+fn recv_ahead_and_stop() {
+    in_both_modes("lossless::recv_ahead_and_stop", |rival, seed| {
+        coop::run(|| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let peer = OwnedFd::from(theirs).into();
+            let peer = std::thread::spawn(move || produce_bytes(peer, seed));
+            let (numbers, is_closed, random) = (Numbers::default(), Cell::new(false), Random::new(seed + 2));
+            let attempt = |limit| {
+                let take = |bytes: &[u8]| bytes.iter().for_each(|byte| numbers.byte_arrives(*byte));
+                let incoming = ours.recv_ahead();
+                random.spin(6_000);
+                let won = coop::select! {
+                    got = op::recv_next(&incoming) => {
+                        let got = got.unwrap();
+                        is_closed.set(got.is_empty());
+                        take(&got);
+                        true
+                    }
+                    _ = op::after(limit) => false,
+                };
+                incoming.stop().into_iter().for_each(|chunk| take(&chunk.unwrap()));
+                won
+            };
+            race(rival, seed, || is_closed.get(), || peer.is_finished(), attempt);
+            peer.join().unwrap();
+            assert_eq!(numbers.count(), ROUNDS);
+        });
+    });
+}
+
 /// What was seen is what is received next.
 #[test]
 fn peek() {

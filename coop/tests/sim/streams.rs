@@ -333,6 +333,42 @@ fn socket_options_are_kept_and_connections_are_accepted_ahead() {
     });
 }
 
+/// Short transfers, operations that end when they like, completions that overflow, cancels that come too late: nothing is lost.
+#[test]
+fn what_is_received_ahead_comes_in_order_whatever_the_ring_does() {
+    sim::check(0..200, || -> io::Result<()> {
+        let listener = TcpListener::bind("10.0.0.1:80")?;
+        let mut sender = coop::spawn(move || -> io::Result<()> {
+            let conn = TcpStream::connect("10.0.0.1:80")?;
+            for number in 0..200u32 {
+                conn.send_all(&number.to_ne_bytes())?;
+            }
+            Ok(())
+        });
+        let (conn, _) = listener.accept()?;
+        let mut got = Vec::new();
+        // Now one, now another, stopped in between.
+        let mut is_over = false;
+        while !is_over {
+            let incoming = conn.recv_ahead();
+            for _ in 0..7 {
+                let chunk = coop::select! {
+                    chunk = op::recv_next(&incoming) => Some(chunk?),
+                    _ = op::after(Duration::from_micros(300)) => None,
+                }?;
+                is_over = chunk.as_ref().is_some_and(|chunk| chunk.is_empty());
+                got.extend(chunk.iter().flat_map(|chunk| chunk.iter().copied()));
+            }
+            for chunk in incoming.stop() {
+                got.extend_from_slice(&chunk?);
+            }
+        }
+        let expected: Vec<u8> = (0..200u32).flat_map(u32::to_ne_bytes).collect();
+        assert!(got == expected, "{} of {} bytes", got.len(), expected.len());
+        sender.join().unwrap()
+    });
+}
+
 #[test]
 fn a_listener_whose_queue_is_full_lets_connects_wait() {
     sim::check(0..10, || -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! A ring, and what scripts do with it.
 
-use super::super::{Cqe, Driver, Patience, Ring, Sqe};
+use super::super::{Cqe, Driver, Patience, Provided, Ring, Sqe};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ pub(super) struct Bench {
     /// What it is used for, for reports.
     label: String,
     ring: Driver,
+    /// Behind the ring: it goes after it.
+    provided: Option<Provided>,
     completions: BTreeMap<u64, Vec<Cqe>>,
     submitted: Vec<u64>,
     /// Memory that operations name: kept until the bench goes, which ends them first.
@@ -20,13 +22,39 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(ring: Driver, label: String) -> Self {
-        Bench { label, ring, completions: BTreeMap::new(), submitted: Vec::new(), memory: Vec::new() }
+        Bench { label, ring, provided: None, completions: BTreeMap::new(), submitted: Vec::new(), memory: Vec::new() }
     }
 
     /// Memory that stays where it is.
     pub(super) fn memory(&mut self, bytes: &[u8]) -> *mut u8 {
         self.memory.push(bytes.into());
         self.memory.last_mut().map_or(std::ptr::null_mut(), |memory| memory.as_mut_ptr())
+    }
+
+    /// Provides the ring with so many buffers of this size.
+    pub(super) fn provide(&mut self, count: usize, size: usize) {
+        self.provided = Some(Provided::register(&self.ring).expect("this kernel takes buffers"));
+        self.provide_again(count, size);
+    }
+
+    /// Puts others in the place of those that were taken.
+    pub(super) fn provide_again(&mut self, count: usize, size: usize) {
+        let Some(provided) = &self.provided else { return };
+        (0..count.saturating_sub(provided.given())).for_each(|_| provided.put(vec![0; size].into()));
+    }
+
+    /// What has come for an operation since the last time, in the buffers that its completions name.
+    pub(super) fn provided_bytes(&mut self, number: u64) -> Vec<u8> {
+        let Some(provided) = &self.provided else { return Vec::new() };
+        let mut bytes = Vec::new();
+        for cqe in self.completions.get_mut(&number).into_iter().flatten() {
+            let buffer = provided.take(cqe.flags);
+            assert!(buffer.is_some() || cqe.result <= 0 || cqe.flags & 1 == 0, "{}: {cqe:?}", self.label);
+            bytes.extend(buffer.iter().flat_map(|buffer| &buffer[..cqe.result.max(0) as usize]));
+            // Not a second time.
+            cqe.flags &= !1;
+        }
+        bytes
     }
 
     pub(super) fn push(&mut self, number: u64, sqe: Sqe) {

@@ -9,6 +9,7 @@
 //! cargo test -p coop --lib conformance -- --nocapture        prints what the running kernel does, and the others
 //! ```
 
+mod ahead;
 mod bench;
 mod files;
 mod sockets;
@@ -60,6 +61,7 @@ fn scenarios() -> Vec<Scenario> {
     let mut all = sockets::scenarios();
     all.extend(files::scenarios());
     all.extend(special::scenarios());
+    all.extend(ahead::scenarios());
     all
 }
 
@@ -84,6 +86,7 @@ fn words(outcome: &Outcome) -> String {
             libc::ENOTDIR => "ENOTDIR".to_owned(),
             libc::EISDIR => "EISDIR".to_owned(),
             libc::ENOTEMPTY => "ENOTEMPTY".to_owned(),
+            libc::ENOBUFS => "ENOBUFS".to_owned(),
             libc::EFAULT => "EFAULT".to_owned(),
             libc::ENOTCONN => "ENOTCONN".to_owned(),
             other => format!("E{other}"),
@@ -93,7 +96,7 @@ fn words(outcome: &Outcome) -> String {
 }
 
 fn simulated(seed: u64) -> Driver {
-    Driver::Simulated(Box::new(Simulated::with(Rc::new(Chance::new(seed, &Quieted::default(), false)), None)))
+    Simulated::with(Rc::new(Chance::new(seed, &Quieted::default(), false)), None).into()
 }
 
 /// The rings of the kernel, by name; without io_uring, if that is refused here.

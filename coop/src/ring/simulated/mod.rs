@@ -17,9 +17,10 @@ pub(crate) use name::address_in;
 pub(crate) use network::{Behaviour, ELSEWHERE, Network};
 
 use super::epoll::calls;
+use super::provided::Selection;
 use super::submission::*;
 use super::{Cqe, Patience, Ring, Sqe};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -34,6 +35,8 @@ pub(crate) struct Simulated {
     network: Option<Rc<Network>>,
     /// As many completions fit the queue; more wait until it was emptied.
     room: usize,
+    /// Buffers that it may fill.
+    selection: OnceCell<Selection>,
 }
 
 #[derive(Default)]
@@ -60,12 +63,19 @@ struct Pending {
     is_stopped: bool,
     /// The network tells when it ends.
     is_remote: bool,
-    /// A connect that has begun.
+    /// A connect that has begun; a receive that was tried.
     is_begun: bool,
+    /// What its next completion says of the buffer that it has filled.
+    buffer: u32,
 }
 
 /// `IORING_CQE_F_MORE`.
 const MORE: u32 = 1 << 1;
+
+/// `IORING_CQE_F_BUFFER`, with the buffer's number.
+fn filled(buffer: u16) -> u32 {
+    1 | u32::from(buffer) << 16
+}
 
 impl State {
     /// Posts a completion. False: it did not fit the queue.
@@ -86,11 +96,16 @@ impl Simulated {
     /// A ring that makes these choices, and drives a network.
     pub(crate) fn with(chance: Rc<Chance>, network: Option<Rc<Network>>) -> Self {
         let room = [usize::MAX, 64, 8, 3][chance.below(Choice::Overflow, 4)];
-        Simulated { state: RefCell::default(), chance, network, room }
+        Simulated { state: RefCell::default(), chance, network, room, selection: OnceCell::new() }
     }
 
     pub(crate) fn network(&self) -> Option<&Network> {
         self.network.as_deref()
+    }
+
+    /// From now on there are buffers.
+    pub(super) fn select_from(&self, selection: Selection) {
+        let _ = self.selection.set(selection);
     }
 
     /// How many operations something outside may still complete: those on descriptors that do not belong to the network.
@@ -118,7 +133,8 @@ impl Simulated {
     fn start(&self, sqe: Sqe, state: &mut State) {
         /// `IOSQE_ASYNC`: what is left to a worker here is left to chance in any case.
         const ASYNC: u8 = 1 << 4;
-        if sqe.flags & !ASYNC != 0 {
+        let selects = sqe.opcode == RECV && sqe.flags & BUFFER_SELECT != 0;
+        if sqe.flags & !ASYNC & !BUFFER_SELECT != 0 || (sqe.flags & BUFFER_SELECT != 0 && !selects) {
             state.complete(self.room, sqe.user_data, -libc::EINVAL, 0);
             return;
         }
@@ -133,6 +149,7 @@ impl Simulated {
             is_stopped: false,
             is_remote: false,
             is_begun: false,
+            buffer: 0,
         };
         if may_wait(sqe.opcode) {
             // SAFETY: fcntl has no preconditions.
@@ -174,18 +191,24 @@ impl Simulated {
             return;
         }
         // The target may complete in the moment before its cancel: with its effect.
-        if !is_remote
-            && self.chance.one_in(Choice::Cancel, 4)
-            && let Some(result) = self.perform(target)
-        {
-            if !is_multishot(&target.sqe) || result < 0 {
+        let is_tried = !is_remote && self.chance.one_in(Choice::Cancel, 4);
+        // One that has several completions, with all that is there.
+        while is_tried && let Some(result) = self.perform(&mut state.pending[index]) {
+            let target = &mut state.pending[index];
+            let buffer = std::mem::take(&mut target.buffer);
+            if !may_go_on(&target.sqe, result) {
                 state.pending.swap_remove(index);
-                state.complete(self.room, user_data, result, 0);
+                state.complete(self.room, user_data, result, buffer);
                 // The cancel finds nothing.
                 state.complete(self.room, cancel.user_data, -libc::ENOENT, 0);
                 return;
             }
-            state.complete(self.room, user_data, result, MORE);
+            state.complete(self.room, user_data, result, MORE | buffer);
+            // The kernel may know that nothing is left: it then does not look whether that was the end.
+            let sqe = &state.pending[index].sqe;
+            if sqe.opcode == RECV && socket::unread(sqe.fd) == 0 && self.chance.one_in(Choice::Cancel, 2) {
+                break;
+            }
         }
         let target = &mut state.pending[index];
         // It is not found while it is about to be tried again.
@@ -224,6 +247,7 @@ impl Simulated {
         let result = unsafe {
             match pending.sqe.opcode {
                 POLL_ADD => return Some(poll_as_the_ring(fd, op_flags as i16)).filter(|revents| *revents != 0),
+                RECV if pending.sqe.flags & BUFFER_SELECT != 0 => return self.receive_selected(pending),
                 RECV => libc::recv(fd, at(addr), self.some(fd, len), flags & !libc::MSG_WAITALL),
                 SEND => {
                     let flags = (flags & !libc::MSG_WAITALL) | libc::MSG_NOSIGNAL;
@@ -276,6 +300,37 @@ impl Simulated {
             return None;
         }
         Some(pending.done + moved)
+    }
+
+    /// A receive into one of the buffers that were provided. The kernel looks for one before it looks for bytes: at once, and when
+    /// there are some.
+    ///
+    /// # Safety
+    /// The buffers are valid, and nobody else's.
+    unsafe fn receive_selected(&self, pending: &mut Pending) -> Option<i32> {
+        let fd = pending.sqe.fd;
+        let is_new = !std::mem::replace(&mut pending.is_begun, true);
+        if !is_new && poll_now(fd, libc::POLLIN) == 0 {
+            return None;
+        }
+        let Some((id, address, len)) = self.selection.get().and_then(Selection::next) else {
+            return Some(-libc::ENOBUFS);
+        };
+        let flags = pending.sqe.op_flags as i32 | libc::MSG_DONTWAIT;
+        // SAFETY: the caller's promise.
+        let result = unsafe { libc::recv(fd, at(address), self.some(fd, len), flags) };
+        if result < 0 {
+            return match io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) {
+                libc::EAGAIN | libc::EINTR => None,
+                error => Some(-error),
+            };
+        }
+        // The end may, or may not, cost a buffer.
+        if let Some(selection) = self.selection.get().filter(|_| result > 0 || self.chance.one_in(Choice::Ending, 2)) {
+            selection.consume();
+            pending.buffer = filled(id);
+        }
+        Some(result as i32)
     }
 
     /// How much of `len` a transfer moves: it may always be less than there is. A datagram is never cut.
@@ -335,14 +390,15 @@ impl Simulated {
         if !matches!(sqe.opcode, ACCEPT | OPENAT) {
             self.chance.stir(u64::from(result as u32));
         }
-        let goes_on = is_multishot(&sqe) && result >= 0 && !is_doomed && !self.chance.one_in(Choice::Ending, 4);
+        let buffer = std::mem::take(&mut state.pending[index].buffer);
+        let goes_on = may_go_on(&sqe, result) && !is_doomed && !self.chance.one_in(Choice::Ending, 4);
         // Too many completions end it.
         let has_room = state.overflown.is_empty() && state.completed.len() < self.room;
         if goes_on && has_room {
-            state.complete(self.room, sqe.user_data, result, MORE);
+            state.complete(self.room, sqe.user_data, result, MORE | buffer);
         } else {
             state.pending.swap_remove(index);
-            state.complete(self.room, sqe.user_data, result, 0);
+            state.complete(self.room, sqe.user_data, result, buffer);
         }
     }
 
@@ -369,8 +425,13 @@ fn at(address: u64) -> *mut libc::c_void {
     ptr::with_exposed_provenance_mut(address as usize)
 }
 
-fn is_multishot(sqe: &Sqe) -> bool {
-    sqe.opcode == ACCEPT && sqe.ioprio & 1 != 0
+/// Whether there can be more of an operation after this: an accept goes on unless it has failed, a receive until the end.
+fn may_go_on(sqe: &Sqe, result: i32) -> bool {
+    match sqe.opcode {
+        ACCEPT => sqe.ioprio & 1 != 0 && result >= 0,
+        RECV => sqe.ioprio & RECV_MULTISHOT != 0 && result > 0,
+        _ => false,
+    }
 }
 
 fn poll_now(fd: RawFd, events: i16) -> i32 {

@@ -112,6 +112,14 @@ pub(super) fn poll(fd: RawFd, interest: libc::c_short) -> libc::c_short {
     poll.revents
 }
 
+/// How many bytes there are to be received.
+pub(super) fn unread(fd: RawFd) -> i32 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes an integer.
+    unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut bytes) };
+    bytes
+}
+
 /// Whether there is anything to be received: always, once whoever is at the other end has been welcomed.
 pub(super) fn has_unread(fd: RawFd) -> bool {
     receive(fd, &mut [0], libc::MSG_PEEK).is_ok_and(|n| n > 0)
