@@ -17,7 +17,7 @@ mod slots;
 mod submission;
 mod uring;
 
-pub(crate) use completion::{Completion, Cqe};
+pub(crate) use completion::{Completion, Cqe, NOTIFICATION};
 pub(crate) use epoll::Epoll;
 pub(crate) use provided::{GROUP, Provided};
 pub(crate) use simulated::{Behaviour, Chance, Choice, ELSEWHERE, Network, Quieted, Simulated, address_in};

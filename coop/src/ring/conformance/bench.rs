@@ -22,14 +22,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(ring: Driver, label: String) -> Self {
-        Bench {
-            label,
-            ring,
-            provided: None,
-            completions: BTreeMap::new(),
-            submitted: Vec::new(),
-            memory: Vec::new(),
-        }
+        Bench { label, ring, provided: None, completions: BTreeMap::new(), submitted: Vec::new(), memory: Vec::new() }
     }
 
     /// Memory that stays where it is.
