@@ -72,16 +72,28 @@ impl From<Arc<[u8]>> for SendBuffer {
 /// What is known of sending over a stream without copying.
 #[derive(Default)]
 struct Known {
-    /// The kernel does not, or not to this peer.
-    is_vain: Cell<bool>,
+    /// The kernel copies all the same, or knows no other way.
+    is_copied: Cell<bool>,
     /// Bytes that the kernel may still read.
     outstanding: Cell<usize>,
+}
+
+/// A buffer, counted as long as there is one.
+struct Held {
+    bytes: SendBuffer,
+    known: Rc<Known>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.known.outstanding.set(self.known.outstanding.get() - self.bytes.len());
+    }
 }
 
 /// One submission, and the buffer from which it sends. It stays in its place until its last completion, and then goes by itself.
 struct Parcel {
     /// Until the kernel no longer needs it.
-    buffer: RefCell<Option<Rc<SendBuffer>>>,
+    buffer: RefCell<Option<Rc<Held>>>,
     known: Rc<Known>,
     user_data: Cell<u64>,
     result: Cell<Option<i32>>,
@@ -124,12 +136,10 @@ unsafe impl Completion for Parcel {
                 cooperator.slots().linger(self.user_data.get());
             }
         } else if result < 0 {
-            self.known.is_vain.set(true);
+            self.known.is_copied.set(true);
         }
         if last {
-            if let Some(buffer) = self.buffer.take() {
-                self.known.outstanding.set(self.known.outstanding.get() - buffer.len());
-            }
+            drop(self.buffer.take());
             if self.is_left.get() {
                 // At the end of the thread nobody frees it any more.
                 let _ = SPENT.try_with(|spent| spent.0.borrow_mut().push(NonNull::from(self)));
@@ -213,11 +223,11 @@ impl<'a> ZeroCopy<'a> {
     }
 
     /// Whether the kernel has said that it copies all the same, or does not know how not to: then all is sent by plain sends.
-    pub fn is_vain(&self) -> bool {
-        self.known.is_vain.get()
+    pub fn is_copied(&self) -> bool {
+        self.known.is_copied.get()
     }
 
-    /// Bytes of buffers that are not freed yet, since the peer has not acknowledged all of them.
+    /// Bytes of the buffers that are not freed yet: those that are being sent, and those that the peer has not acknowledged.
     pub fn outstanding(&self) -> usize {
         self.known.outstanding.get()
     }
@@ -233,19 +243,21 @@ impl<'a> ZeroCopy<'a> {
     pub fn send_all(&self, buffer: impl Into<SendBuffer>) -> io::Result<()> {
         let buffer: SendBuffer = buffer.into();
         let place = Location::caller();
-        if buffer.len() < self.above.max(1) || self.known.is_vain.get() {
+        if buffer.len() < self.above.max(1) || self.known.is_copied.get() {
             return send_all(self.socket, &buffer);
         }
         SPENT.with(Spent::clear);
-        let (buffer, mut done, mut is_copied) = (Rc::new(buffer), 0, false);
-        while done < buffer.len() {
-            let result = match is_copied {
-                false => begin().and_then(|cooperator| self.send_some(cooperator, &buffer, done, place)),
-                true => send(self.socket, &buffer[done..]),
+        self.known.outstanding.set(self.known.outstanding.get() + buffer.len());
+        let held = Rc::new(Held { bytes: buffer, known: self.known.clone() });
+        let (len, mut done, mut must_copy) = (held.bytes.len(), 0, false);
+        while done < len {
+            let result = match must_copy {
+                false => begin().and_then(|cooperator| self.send_some(cooperator, &held, done, place)),
+                true => send(self.socket, &held.bytes[done..]),
             };
             match result {
                 // No memory for it just now, or no such operation.
-                Ok(0) => is_copied = true,
+                Ok(0) => must_copy = true,
                 Ok(n) => done += n,
                 Err(error) => return Err(Partial::error(done, error)),
             }
@@ -257,12 +269,12 @@ impl<'a> ZeroCopy<'a> {
     fn send_some(
         &self,
         cooperator: &Cooperator,
-        buffer: &Rc<SendBuffer>,
+        held: &Rc<Held>,
         done: usize,
         place: &'static Location<'static>,
     ) -> io::Result<usize> {
         let parcel = Box::leak(Box::new(Parcel {
-            buffer: RefCell::new(Some(buffer.clone())),
+            buffer: RefCell::new(Some(held.clone())),
             known: self.known.clone(),
             user_data: Cell::new(0),
             result: Cell::new(None),
@@ -272,8 +284,7 @@ impl<'a> ZeroCopy<'a> {
         }));
         let sender = Sender(NonNull::from(parcel));
         let parcel = sender.parcel();
-        self.known.outstanding.set(self.known.outstanding.get() + buffer.len());
-        let rest = &buffer[done..];
+        let rest = &held.bytes[done..];
         // The kernel itself goes on until all is sent, or the connection or a cancel ends it.
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
         let sqe = Sqe::send_zero_copy(self.socket.fd(), rest.as_ptr(), rest.len(), flags);
@@ -296,7 +307,7 @@ impl<'a> ZeroCopy<'a> {
             libc::ECANCELED | libc::EINTR if is_killed => Err(task::delivered(cooperator).into()),
             libc::EINTR | libc::ENOMEM | libc::ENOBUFS => Ok(0),
             libc::EINVAL | libc::EACCES | libc::EOPNOTSUPP => {
-                self.known.is_vain.set(true);
+                self.known.is_copied.set(true);
                 Ok(0)
             }
             error => Err(io::Error::from_raw_os_error(error)),
@@ -309,7 +320,7 @@ impl fmt::Debug for ZeroCopy<'_> {
         f.debug_struct("ZeroCopy")
             .field("socket", &self.socket.fd())
             .field("above", &self.above)
-            .field("is_vain", &self.is_vain())
+            .field("is_copied", &self.is_copied())
             .field("outstanding", &self.outstanding())
             .finish()
     }

@@ -63,7 +63,7 @@ fn what_is_sent_arrives_as_it_was_whatever_its_size() {
             }
             // Over the loopback interface the kernel copies: that is found out.
             if above == usize::MAX {
-                assert!(!sender.is_vain());
+                assert!(!sender.is_copied());
             }
             drop(ours);
             assert!(reader.join().unwrap() == expected, "above {above}");
@@ -84,7 +84,7 @@ fn that_the_kernel_copies_all_the_same_is_noticed_and_buffers_come_back() {
         });
         sender.send_all(shared.clone()).unwrap();
         let (_theirs, got) = {
-            while !sender.is_vain() {
+            while !sender.is_copied() {
                 coop::sleep(Duration::from_millis(1)).unwrap();
             }
             sender.send_all(shared.clone()).unwrap();
@@ -95,7 +95,7 @@ fn that_the_kernel_copies_all_the_same_is_noticed_and_buffers_come_back() {
             coop::sleep(Duration::from_millis(1)).unwrap();
         }
         assert_eq!(Arc::strong_count(&shared), 1, "nothing holds it any more");
-        assert!(format!("{sender:?}").contains("is_vain: true, outstanding: 0"));
+        assert!(format!("{sender:?}").contains("is_copied: true, outstanding: 0"));
     });
 }
 
@@ -152,7 +152,7 @@ fn a_cooperator_ends_while_buffers_are_out() {
                 // So little that the sockets hold it.
                 let sender = ours.zero_copy().above(1);
                 sender.send_all(noise(TOO_MUCH, number)).unwrap();
-                assert!(sender.outstanding() > 0 || sender.is_vain());
+                assert!(sender.outstanding() > 0 || sender.is_copied());
                 out.set(out.get() + usize::from(sender.outstanding() > 0));
                 peers.push((number, theirs));
                 if round % 2 == 0 {
