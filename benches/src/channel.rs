@@ -1,15 +1,44 @@
 //! Rows: messages from one task to another.
 
-use crate::harness::{Amount, CPU, Row, Side, Stopwatch};
-use crate::peers::tokio_run;
+use crate::harness::{Amount, Bar, CPU, Row, Side, Stopwatch};
+use crate::peers::{may_run, may_spawn};
 use coop::chan;
-use tokio::sync::mpsc;
+use std::sync::mpsc;
+use std::thread;
+
+/// What each asynchronous peer does.
+macro_rules! asynchronous {
+    ($peer:ident, $room:expr) => {
+        |n| {
+            use crate::peers::$peer::{bounded, join, receive, run, send, spawn};
+            run(async move {
+                let (tx, mut rx) = bounded($room);
+                let time = Stopwatch::start();
+                let sum = spawn(async move {
+                    let mut sum = 0;
+                    while let Some(number) = receive(&mut rx).await {
+                        sum += number;
+                    }
+                    sum
+                });
+                let sending = spawn(async move {
+                    for number in 0..n {
+                        send(&tx, number).await;
+                    }
+                });
+                let sum = join(sum).await;
+                join(sending).await;
+                summed(&time, n, sum)
+            })
+        }
+    };
+}
 
 pub const ROWS: &[Row] = &[
     Row {
         name: "channel-1",
         measures: "one task sends numbers, another sums them, with room for one between them; the time of a message",
-        figures: &[CPU],
+        figures: &[CPU.within(&[Bar::OfBestPeer(0.2)])],
         amount: Amount::Calibrated,
         only_by_name: false,
         sides: || sides::<1>(),
@@ -17,7 +46,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "channel-128",
         measures: "the same with room for 128",
-        figures: &[CPU],
+        figures: &[CPU.within(&[Bar::OfBestPeer(0.25)])],
         amount: Amount::Calibrated,
         only_by_name: false,
         sides: || sides::<128>(),
@@ -25,7 +54,16 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn sides<const ROOM: usize>() -> Vec<Side> {
-    vec![Side::new("coop", coop_side::<ROOM>), Side::new("tokio, mpsc", tokio_side::<ROOM>)]
+    vec![
+        Side::new("coop", coop_side::<ROOM>),
+        Side::new("tokio, mpsc", asynchronous!(tokio, ROOM)),
+        Side::new("monoio, local-sync", asynchronous!(monoio, ROOM)),
+        Side::new("glommio", asynchronous!(glommio, ROOM)),
+        Side::new("smol, async-channel", asynchronous!(smol, ROOM)),
+        // It has no bounded channel: its sender never waits.
+        Side::aside("may, unbounded", may_side),
+        Side::new("threads, one core", threads_side::<ROOM>),
+    ]
 }
 
 fn summed(time: &Stopwatch, n: u64, sum: u64) -> Vec<f64> {
@@ -56,23 +94,22 @@ fn coop_side<const ROOM: usize>(n: u64) -> Vec<f64> {
     })
 }
 
-fn tokio_side<const ROOM: usize>(n: u64) -> Vec<f64> {
-    tokio_run(async {
-        let (tx, mut rx) = mpsc::channel(ROOM);
+fn may_side(n: u64) -> Vec<f64> {
+    may_run(move || {
+        let (tx, rx) = may::sync::mpsc::channel();
         let time = Stopwatch::start();
-        let sum = tokio::spawn(async move {
-            let mut sum = 0;
-            while let Some(number) = rx.recv().await {
-                sum += number;
-            }
-            sum
-        });
-        tokio::spawn(async move {
-            for number in 0..n {
-                tx.send(number).await.expect("the receiver stays");
-            }
-        });
-        let sum = sum.await.expect("no task panics");
-        summed(&time, n, sum)
+        let sum = may_spawn(move || rx.iter().sum());
+        may_spawn(move || (0..n).for_each(|number| tx.send(number).expect("the receiver stays")));
+        summed(&time, n, sum.join().expect("no task panics"))
     })
+}
+
+/// On one core, by way of the kernel.
+fn threads_side<const ROOM: usize>(n: u64) -> Vec<f64> {
+    let time = Stopwatch::of_process();
+    let (tx, rx) = mpsc::sync_channel(ROOM);
+    let sending = thread::spawn(move || (0..n).for_each(|number| tx.send(number).expect("the receiver stays")));
+    let sum = rx.iter().sum();
+    sending.join().expect("no thread panics");
+    summed(&time, n, sum)
 }

@@ -18,17 +18,28 @@ pub struct Figure {
     pub name: &'static str,
     pub unit: Unit,
     /// What coop's figure should not exceed. Said in the table, and no reason to fail.
-    pub bar: Option<f64>,
+    pub bars: &'static [Bar],
 }
 
 impl Figure {
     pub const fn new(name: &'static str, unit: Unit) -> Self {
-        Figure { name, unit, bar: None }
+        Figure { name, unit, bars: &[] }
     }
 
-    pub const fn at_most(self, bar: f64) -> Self {
-        Figure { bar: Some(bar), ..self }
+    pub const fn within(self, bars: &'static [Bar]) -> Self {
+        Figure { bars, ..self }
     }
+}
+
+/// What a figure of coop's is held against. The others are those of the same run.
+#[derive(Clone, Copy)]
+pub enum Bar {
+    /// So much, in the figure's unit.
+    Fixed(f64),
+    /// So many times the figure of the best peer.
+    OfBestPeer(f64),
+    /// So many times the figure of the best limit.
+    OfLimit(f64),
 }
 
 /// CPU time of the thread that does the work, for each iteration.
@@ -74,16 +85,42 @@ pub enum Amount {
     Fixed { full: u64, quick: u64, samples: usize },
 }
 
-/// Who does it: coop, or a peer.
+/// Who does it.
 pub struct Side {
     pub name: &'static str,
+    pub kind: Kind,
     run: Box<dyn FnMut(u64) -> Vec<f64>>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Coop,
+    /// A runtime, or a library, that its users have in coop's place. The best of a row is its bar's measure.
+    Peer,
+    /// A hand-written loop that does this one thing and nothing else.
+    Limit,
+    /// Shown, and no measure: it does less than a peer, or cannot do all of it.
+    Aside,
+}
+
 impl Side {
-    /// `run` does a number of iterations, sees that their results are right, and gives the row's figures.
+    /// coop, if that is the name, or a peer. `run` does a number of iterations, sees that their results are right, and gives
+    /// the row's figures.
     pub fn new(name: &'static str, run: impl FnMut(u64) -> Vec<f64> + 'static) -> Self {
-        Side { name, run: Box::new(run) }
+        Side { name, kind: if name == "coop" { Kind::Coop } else { Kind::Peer }, run: Box::new(run) }
+    }
+
+    pub fn limit(name: &'static str, run: impl FnMut(u64) -> Vec<f64> + 'static) -> Self {
+        Side { kind: Kind::Limit, ..Side::new(name, run) }
+    }
+
+    pub fn aside(name: &'static str, run: impl FnMut(u64) -> Vec<f64> + 'static) -> Self {
+        Side { kind: Kind::Aside, ..Side::new(name, run) }
+    }
+
+    /// One sample.
+    pub fn run(&mut self, n: u64) -> Vec<f64> {
+        (self.run)(n)
     }
 }
 
@@ -113,6 +150,12 @@ impl Stopwatch {
         Stopwatch { wall: Instant::now(), clock, cpu: clock.now() }
     }
 
+    /// CPU time of all threads, for what is done by several.
+    pub fn of_process() -> Self {
+        let clock = CpuClock::OF_PROCESS;
+        Stopwatch { wall: Instant::now(), clock, cpu: clock.now() }
+    }
+
     /// Nanoseconds of CPU time for each of `n`.
     pub fn cpu_per(&self, n: u64) -> f64 {
         (self.clock.now() - self.cpu).as_nanos() as f64 / n as f64
@@ -125,18 +168,22 @@ impl Stopwatch {
 }
 
 /// How carefully to measure.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Plan {
     pub sample: Duration,
     pub samples: usize,
     pub is_quick: bool,
     /// Coop without its peers, for a profiler.
     pub is_alone: bool,
+    /// Coop beside only those whose names begin so, unless empty.
+    pub against: Vec<String>,
 }
 
 impl Plan {
-    pub const FULL: Plan = Plan { sample: Duration::from_millis(30), samples: 15, is_quick: false, is_alone: false };
-    pub const QUICK: Plan = Plan { sample: Duration::from_millis(2), samples: 3, is_quick: true, is_alone: false };
+    pub const FULL: Plan =
+        Plan { sample: Duration::from_millis(30), samples: 15, is_quick: false, is_alone: false, against: Vec::new() };
+    pub const QUICK: Plan =
+        Plan { sample: Duration::from_millis(2), samples: 3, is_quick: true, is_alone: false, against: Vec::new() };
 }
 
 /// The median of some numbers, and where their middle half lies.
@@ -160,20 +207,51 @@ impl Spread {
     }
 }
 
-/// One figure of coop and of one peer.
-pub struct Line {
+/// One figure of a row: coop's, and everybody's.
+pub struct Measured {
     pub row: &'static str,
     pub figure: &'static Figure,
     pub coop: Spread,
-    /// Its name, its figure, and coop's in relation to that. None for a row that coop is alone in.
-    pub peer: Option<(&'static str, Spread, Spread)>,
+    pub others: Vec<Other>,
+}
+
+pub struct Other {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub own: Spread,
+    /// Coop's in relation to it.
+    pub ratio: Spread,
+}
+
+impl Measured {
+    /// The one of a kind that needs least.
+    pub fn best(&self, kind: Kind) -> Option<&Other> {
+        let those = self.others.iter().filter(|other| other.kind == kind && other.own.median > 0.0);
+        those.min_by(|one, other| one.own.median.total_cmp(&other.own.median))
+    }
+
+    /// What there is to say about a bar: what coop's figure should not exceed, what it is, and in relation to whom. None where
+    /// the run had nobody to relate it to.
+    pub fn against(&self, bar: Bar) -> Option<(f64, f64, Option<&Other>)> {
+        let (most, other) = match bar {
+            Bar::Fixed(most) => return Some((most, self.coop.median, None)),
+            Bar::OfBestPeer(most) => (most, self.best(Kind::Peer)?),
+            Bar::OfLimit(most) => (most, self.best(Kind::Limit)?),
+        };
+        Some((most, other.ratio.median, Some(other)))
+    }
 }
 
 /// Measures a row.
-pub fn measure(row: &Row, plan: Plan) -> Vec<Line> {
+pub fn measure(row: &Row, plan: &Plan) -> Vec<Measured> {
     let mut sides = (row.sides)();
+    assert_eq!(sides[0].kind, Kind::Coop, "{}", row.name);
     if plan.is_alone {
         sides.truncate(1);
+    }
+    if !plan.against.is_empty() {
+        let is_wanted = |side: &Side| plan.against.iter().any(|name| side.name.starts_with(name.as_str()));
+        sides.retain(|side| side.kind == Kind::Coop || is_wanted(side));
     }
     let (iterations, samples) = match row.amount {
         Amount::Calibrated => {
@@ -182,29 +260,25 @@ pub fn measure(row: &Row, plan: Plan) -> Vec<Line> {
         Amount::Fixed { quick, .. } if plan.is_quick => (vec![quick; sides.len()], 1),
         Amount::Fixed { full, samples, .. } => (vec![full; sides.len()], samples),
     };
-    // samples[side][round][figure]
+    // taken[side][round][figure]
     let mut taken: Vec<Vec<Vec<f64>>> = sides.iter().map(|_| Vec::new()).collect();
     for _ in 0..samples {
         for (index, side) in sides.iter_mut().enumerate() {
-            let figures = (side.run)(iterations[index]);
+            let figures = side.run(iterations[index]);
             assert_eq!(figures.len(), row.figures.len(), "{} of {}", side.name, row.name);
             taken[index].push(figures);
         }
     }
     let series = |side: usize, figure: usize| taken[side].iter().map(move |sample| sample[figure]);
-    let mut lines = Vec::new();
-    for (index, figure) in row.figures.iter().enumerate() {
-        let coop = Spread::of(series(0, index).collect());
-        let line = |peer| Line { row: row.name, figure, coop, peer };
-        if sides.len() == 1 {
-            lines.push(line(None));
-        }
-        for (side, peer) in sides.iter().enumerate().skip(1) {
+    let figures = row.figures.iter().enumerate();
+    let measured = figures.map(|(index, figure)| {
+        let others = sides.iter().enumerate().skip(1).map(|(side, Side { name, kind, .. })| {
             let ratios = series(0, index).zip(series(side, index)).map(|(ours, theirs)| ours / theirs).collect();
-            lines.push(line(Some((peer.name, Spread::of(series(side, index).collect()), Spread::of(ratios)))));
-        }
-    }
-    lines
+            Other { name, kind: *kind, own: Spread::of(series(side, index).collect()), ratio: Spread::of(ratios) }
+        });
+        Measured { row: row.name, figure, coop: Spread::of(series(0, index).collect()), others: others.collect() }
+    });
+    measured.collect()
 }
 
 /// How many iterations make a sample of `length`. Warms up, too.
@@ -212,7 +286,7 @@ fn calibrate(side: &mut Side, length: Duration) -> u64 {
     let length = length.as_nanos() as f64;
     let mut iterations = 256u64;
     loop {
-        let each = (side.run)(iterations)[0].max(0.01);
+        let each = side.run(iterations)[0].max(0.01);
         let fitting = (length / each) as u64;
         if fitting <= iterations * 4 {
             return fitting.max(16);

@@ -1,27 +1,92 @@
 //! Rows: `select!` of two channels.
 
-use crate::harness::{Amount, CPU, Row, Side, Stopwatch};
-use crate::peers::tokio_run;
+use crate::harness::{Amount, Bar, CPU, Row, Side, Stopwatch};
 use coop::{chan, op};
 use std::io;
-use tokio::sync::mpsc;
+
+/// What each asynchronous peer does when one is ready.
+macro_rules! ready {
+    ($peer:ident) => {
+        |n| {
+            use crate::peers::$peer::{bounded, either, put, run};
+            run(async move {
+                let (tx, mut rx) = bounded(1);
+                let (_silent, mut never) = bounded::<u64>(1);
+                let mut sum = 0;
+                let time = Stopwatch::start();
+                for number in 0..n {
+                    put(&tx, number).await;
+                    sum += either(&mut rx, &mut never).await.expect("open");
+                }
+                summed(&time, n, sum)
+            })
+        }
+    };
+}
+
+/// What each does when none is.
+macro_rules! pending {
+    ($peer:ident) => {
+        |n| {
+            use crate::peers::$peer::{bounded, either, join, receive, run, send, spawn};
+            run(async move {
+                let (tx_a, mut rx_a) = bounded(1);
+                let (tx_b, mut rx_b) = bounded(1);
+                let (answer, mut answers) = bounded(1);
+                let time = Stopwatch::start();
+                let selecting = spawn(async move {
+                    for _ in 0..n {
+                        let number: u64 = either(&mut rx_a, &mut rx_b).await.expect("open");
+                        send(&answer, number).await;
+                    }
+                });
+                let asking = spawn(async move {
+                    let mut sum = 0;
+                    for number in 0..n {
+                        send(if number % 2 == 0 { &tx_a } else { &tx_b }, number).await;
+                        sum += receive(&mut answers).await.expect("open");
+                    }
+                    sum
+                });
+                let sum = join(asking).await;
+                join(selecting).await;
+                summed(&time, n, sum)
+            })
+        }
+    };
+}
+
+/// coop and the peers.
+macro_rules! sides {
+    ($coop:expr, $asynchronous:ident) => {
+        || {
+            vec![
+                Side::new("coop", $coop),
+                Side::new("tokio, select!", $asynchronous!(tokio)),
+                Side::new("monoio, select!", $asynchronous!(monoio)),
+                Side::new("glommio, or", $asynchronous!(glommio)),
+                Side::new("smol, or", $asynchronous!(smol)),
+            ]
+        }
+    };
+}
 
 pub const ROWS: &[Row] = &[
     Row {
         name: "select-ready",
         measures: "put a number into a channel, and take it out by a select! of that channel and a silent one",
-        figures: &[CPU],
+        figures: &[CPU.within(&[Bar::OfBestPeer(0.5)])],
         amount: Amount::Calibrated,
         only_by_name: false,
-        sides: || vec![Side::new("coop", coop_ready), Side::new("tokio", tokio_ready)],
+        sides: sides!(coop_ready, ready),
     },
     Row {
         name: "select-pending",
         measures: "a task waits in a select! of two channels; another sends to them in turn, and waits for the answer",
-        figures: &[CPU],
+        figures: &[CPU.within(&[Bar::OfBestPeer(0.25)])],
         amount: Amount::Calibrated,
         only_by_name: false,
-        sides: || vec![Side::new("coop", coop_pending), Side::new("tokio", tokio_pending)],
+        sides: sides!(coop_pending, pending),
     },
 ];
 
@@ -47,26 +112,6 @@ fn coop_ready(n: u64) -> Vec<f64> {
         Ok(summed(&time, n, sum))
     };
     coop::run(body).expect("nobody closes a channel")
-}
-
-fn tokio_ready(n: u64) -> Vec<f64> {
-    tokio_run(async {
-        let (tx, mut rx) = mpsc::channel(1);
-        let (_silent, mut never) = mpsc::channel::<u64>(1);
-        let body = async move {
-            let mut sum = 0;
-            let time = Stopwatch::start();
-            for number in 0..n {
-                tx.try_send(number).expect("there is room");
-                sum += tokio::select! {
-                    number = rx.recv() => number.expect("open"),
-                    number = never.recv() => number.expect("open"),
-                };
-            }
-            summed(&time, n, sum)
-        };
-        tokio::spawn(body).await.expect("no task panics")
-    })
 }
 
 fn coop_pending(n: u64) -> Vec<f64> {
@@ -99,34 +144,4 @@ fn coop_pending(n: u64) -> Vec<f64> {
         Ok(summed(&time, n, sum))
     };
     coop::run(body).expect("nobody closes a channel")
-}
-
-fn tokio_pending(n: u64) -> Vec<f64> {
-    tokio_run(async {
-        let (tx_a, mut rx_a) = mpsc::channel(1);
-        let (tx_b, mut rx_b) = mpsc::channel(1);
-        let (answer, mut answers) = mpsc::channel(1);
-        let time = Stopwatch::start();
-        let selecting = tokio::spawn(async move {
-            for _ in 0..n {
-                let number: u64 = tokio::select! {
-                    number = rx_a.recv() => number.expect("open"),
-                    number = rx_b.recv() => number.expect("open"),
-                };
-                answer.send(number).await.expect("open");
-            }
-        });
-        let asking = tokio::spawn(async move {
-            let mut sum = 0;
-            for number in 0..n {
-                let tx = if number % 2 == 0 { &tx_a } else { &tx_b };
-                tx.send(number).await.expect("open");
-                sum += answers.recv().await.expect("open");
-            }
-            sum
-        });
-        let sum = asking.await.expect("no task panics");
-        selecting.await.expect("no task panics");
-        summed(&time, n, sum)
-    })
 }

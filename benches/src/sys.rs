@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct CpuClock(libc::clockid_t);
 
 impl CpuClock {
+    /// Of all threads of this process.
+    pub const OF_PROCESS: CpuClock = CpuClock(libc::CLOCK_PROCESS_CPUTIME_ID);
+
     /// The calling thread's. Other threads may read it while this one lives.
     pub fn of_this_thread() -> Self {
         let mut clock = 0;

@@ -1,13 +1,44 @@
 //! Row: a time limit that is not reached, as most are.
 
 use crate::harness::{Amount, CPU, Row, Side, Stopwatch};
-use crate::peers::tokio_run;
 use coop::chan;
 use std::io;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// What each asynchronous peer does.
+macro_rules! asynchronous {
+    ($peer:ident) => {
+        |n| {
+            use crate::peers::$peer::{bounded, join, receive, run_timed, send, spawn, within};
+            run_timed(async move {
+                let (question, mut questions) = bounded(1);
+                let (answer, mut answers) = bounded(1);
+                let time = Stopwatch::start();
+                let answering = spawn(async move {
+                    for _ in 0..n {
+                        let number: u64 = within(LIMIT, receive(&mut questions)).await.expect("in time").expect("open");
+                        send(&answer, number).await;
+                    }
+                });
+                let asking = spawn(async move {
+                    let mut sum = 0;
+                    for number in 0..n {
+                        send(&question, number).await;
+                        sum += receive(&mut answers).await.expect("open");
+                    }
+                    sum
+                });
+                let sum = join(asking).await;
+                join(answering).await;
+                let each = time.cpu_per(n);
+                assert_eq!(sum, n * (n - 1) / 2);
+                vec![each]
+            })
+        }
+    };
+}
 
 pub const ROWS: &[Row] = &[Row {
     name: "timeout",
@@ -15,7 +46,15 @@ pub const ROWS: &[Row] = &[Row {
     figures: &[CPU],
     amount: Amount::Calibrated,
     only_by_name: false,
-    sides: || vec![Side::new("coop", coop_side), Side::new("tokio", tokio_side)],
+    sides: || {
+        vec![
+            Side::new("coop", coop_side),
+            Side::new("tokio", asynchronous!(tokio)),
+            Side::new("monoio", asynchronous!(monoio)),
+            Side::new("glommio", asynchronous!(glommio)),
+            Side::new("smol", asynchronous!(smol)),
+        ]
+    },
 }];
 
 fn coop_side(n: u64) -> Vec<f64> {
@@ -45,31 +84,4 @@ fn coop_side(n: u64) -> Vec<f64> {
         Ok(vec![each])
     };
     coop::run(body).expect("nobody closes a channel")
-}
-
-fn tokio_side(n: u64) -> Vec<f64> {
-    tokio_run(async {
-        let (question, mut questions) = mpsc::channel(1);
-        let (answer, mut answers) = mpsc::channel(1);
-        let time = Stopwatch::start();
-        let answering = tokio::spawn(async move {
-            for _ in 0..n {
-                let number: u64 = tokio::time::timeout(LIMIT, questions.recv()).await.expect("in time").expect("open");
-                answer.send(number).await.expect("open");
-            }
-        });
-        let asking = tokio::spawn(async move {
-            let mut sum = 0;
-            for number in 0..n {
-                question.send(number).await.expect("open");
-                sum += answers.recv().await.expect("open");
-            }
-            sum
-        });
-        let sum = asking.await.expect("no task panics");
-        answering.await.expect("no task panics");
-        let each = time.cpu_per(n);
-        assert_eq!(sum, n * (n - 1) / 2);
-        vec![each]
-    })
 }

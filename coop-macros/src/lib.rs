@@ -30,7 +30,7 @@
 //! Next to each macro are tests of its messages, and of its expansions against golden files in `tests/snapshots`.
 //! `coop/tests/macros` runs every form of their grammars on the real runtime; `ui-tests` shows what the compiler says of each
 //! mistake; `benches/compile-time.sh` compares what they cost to compile with tokio's.
-
+#![cfg_attr(canary, doc = "[`there_is_no_such_thing`]")]
 // `main` is named after its macro, like the others.
 #![allow(special_module_name)]
 

@@ -1,6 +1,7 @@
 //! A flow of control on a stack of its own: a saved context, a run state, and what it waits for.
 
 use crate::error::Killed;
+use crate::in_place::write_fields;
 use crate::switch::Context;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -89,18 +90,34 @@ impl Fiber {
     /// For debuggers.
     pub(crate) const IS_KILLED_OFFSET: usize = offset_of!(Fiber, is_killed);
 
-    pub(crate) fn new(context: Context, place: &'static Location<'static>) -> Self {
-        Fiber {
-            context: UnsafeCell::new(context),
-            next: Cell::new(ptr::null()),
-            state: Cell::new(State::Ready),
-            is_killed: Cell::new(false),
-            killed: Cell::new(None),
-            refusals: Cell::new(0),
-            reason: Cell::new(Reason::new("start")),
-            place: Cell::new(place),
-            since: Cell::new(0),
+    /// Writes a new fiber.
+    ///
+    /// # Safety
+    /// `this` is aligned and writable.
+    #[inline]
+    pub(crate) unsafe fn write(this: *mut Fiber, context: Context, place: &'static Location<'static>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            write_fields!(this => Fiber {
+                context: UnsafeCell::new(context),
+                next: Cell::new(ptr::null()),
+                state: Cell::new(State::Ready),
+                is_killed: Cell::new(false),
+                killed: Cell::new(None),
+                refusals: Cell::new(0),
+                reason: Cell::new(Reason::new("start")),
+                place: Cell::new(place),
+                since: Cell::new(0),
+            });
         }
+    }
+
+    /// Notes what it is about to wait for, where in the source, and since when.
+    #[inline(always)]
+    pub(crate) fn wait_for(&self, reason: Reason, place: &'static Location<'static>, since: u64) {
+        self.reason.set(reason);
+        self.place.set(place);
+        self.since.set(since);
     }
 
     /// Whether waits are refused.

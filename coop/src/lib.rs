@@ -125,6 +125,7 @@ mod debugger;
 mod error;
 mod fiber;
 mod handle;
+mod in_place;
 mod inbox;
 mod random;
 mod ring;

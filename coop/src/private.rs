@@ -7,6 +7,7 @@ pub use crate::handle::{
 };
 pub use crate::inspect::census::{Census, census, tasks};
 pub use crate::list::EmbeddedEntry;
+pub use crate::ring::{Fault, Faults, Moment};
 pub use crate::runtime::{MainOptions, Remote, RemoteJoinHandle, SpareStacks, TestOptions, main, submit, test};
 pub use crate::sync::{Acquired, Coordination, coordinate};
 pub use crate::task::{

@@ -31,6 +31,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 /// How many times fibers may stop before the loop looks at timers and completions.
 const BUDGET: u32 = 64;
 
+/// So many calls that touch nothing but memory, and need not wait, count as one stop.
+const LITTLE: u64 = 4;
+
 /// How many fibers from the front of the queue a seeded scheduler chooses among.
 const CHOICE: usize = 8;
 
@@ -118,7 +121,7 @@ pub(crate) struct Scheduler {
     pulse: Pulse,
     first: Cell<*const Fiber>,
     last: Cell<*const Fiber>,
-    /// The loop has its turn after that many stops in all: the budget, as a point on the way.
+    /// The loop has its turn after that many stops in all, times [`LITTLE`]: the budget, as a point on the way.
     limit: Cell<u64>,
     /// What makes a switch something else than a switch: all of it behind one branch.
     attention: Cell<u8>,
@@ -146,7 +149,7 @@ impl Scheduler {
             pulse: Pulse { running: AtomicPtr::new(ptr::null_mut()), stops: Count::new(0), queued: Count::new(0) },
             first: Cell::new(ptr::null()),
             last: Cell::new(ptr::null()),
-            limit: Cell::new(u64::from(BUDGET)),
+            limit: Cell::new(u64::from(BUDGET) * LITTLE),
             attention: Cell::new(0),
             native: UnsafeCell::new(Context::unset()),
             forbidden: Cell::new(None),
@@ -209,7 +212,7 @@ impl Scheduler {
     /// Has the loop look at the world after at most `switches` more: somebody gave it something to do.
     #[inline]
     pub(crate) fn hasten(&self, switches: u32) {
-        self.limit.set(self.limit.get().min(self.pulse.stops.get() + u64::from(switches)));
+        self.limit.set(self.limit.get().min((self.pulse.stops.get() + u64::from(switches)) * LITTLE));
     }
 
     /// Puts a fiber into the ready queue.
@@ -237,6 +240,8 @@ impl Scheduler {
             // SAFETY: as in `enqueue`.
             let next = unsafe { (*first).next.get() };
             self.first.set(next);
+            // Its turn is the next but one, or later; if it was parked for long, its memory is far away.
+            sys::prefetch(next.cast());
             if next.is_null() {
                 self.last.set(ptr::null());
             }
@@ -359,7 +364,7 @@ impl Scheduler {
             None => u64::from(BUDGET),
             Some(chance) => 1 + chance.below(BUDGET as usize) as u64,
         };
-        self.limit.set(self.pulse.stops.get() + budget);
+        self.limit.set((self.pulse.stops.get() + budget) * LITTLE);
         let first = self.dequeue();
         // SAFETY: a fiber that was queued is parked at a switch, or prepared. The loop's frame stays until it is switched
         // back to: `run_ready` has not returned.
@@ -384,7 +389,7 @@ impl Scheduler {
     fn next_or_loop(&self) -> *const Fiber {
         let stops = self.pulse.stops.get();
         self.pulse.stops.set(stops + 1);
-        if stops >= self.limit.get() {
+        if stops * LITTLE >= self.limit.get() {
             return ptr::null();
         }
         self.dequeue()
@@ -488,10 +493,40 @@ impl Scheduler {
     /// Whether the budget is spent, so that a call that never waits should give way now. Never where it must not.
     #[inline]
     pub(crate) fn spend(&self) -> bool {
+        self.spend_some(LITTLE)
+    }
+
+    #[inline]
+    fn spend_some(&self, some: u64) -> bool {
         let limit = self.limit.get();
-        let is_spent = limit <= self.pulse.stops.get();
-        self.limit.set(limit - u64::from(!is_spent));
-        is_spent && !self.is_switching_forbidden()
+        if limit > self.pulse.stops.get() * LITTLE {
+            self.limit.set(limit.saturating_sub(some));
+            return false;
+        }
+        !self.is_switching_forbidden()
+    }
+
+    /// What a call does that has got what it wanted without waiting, and without a system call: now and then it lets others run
+    /// all the same. Not kill-checked: what was got is the caller's.
+    #[inline]
+    pub(crate) fn spend_little(&self) {
+        if self.spend_some(1) {
+            self.give_way_now();
+        }
+    }
+
+    /// The same for a call that has cost a system call.
+    #[inline]
+    pub(crate) fn spend_call(&self) {
+        if self.spend() {
+            self.give_way_now();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_way_now(&self) {
+        self.give_way();
     }
 }
 

@@ -1,7 +1,7 @@
 //! A queue of bounded length, for any number of senders and receivers.
 //!
 //! Both ends wait in FIFO order. Who is woken has been promised what he waited for: a message or a place is set aside for him
-//! until he takes it, so nobody overtakes.
+//! until he takes it, so nobody overtakes. What is set aside for a receiver is as good as received: it takes no place.
 
 use super::error::{Closed, RecvError, ReserveError, SendError, TryRecvError, TrySendError};
 use crate::coordinator::Coordinator;
@@ -9,13 +9,14 @@ use crate::error::Killed;
 use crate::fiber::Reason;
 use crate::handle::{Queued, Source};
 use crate::sync::{Event, Setting};
-use std::cell::{Cell, RefCell};
+use crate::task;
+use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
 struct Channel<T> {
-    messages: RefCell<VecDeque<T>>,
+    messages: Messages<T>,
     /// `usize::MAX`: without bound.
     capacity: usize,
     senders: Cell<usize>,
@@ -31,33 +32,96 @@ struct Channel<T> {
     wait_to_send: Coordinator,
 }
 
+/// The messages of a channel, oldest first. No call of it runs anybody's code, so none is made within another.
+struct Messages<T>(UnsafeCell<VecDeque<T>>);
+
+impl<T> Messages<T> {
+    const fn new() -> Self {
+        Messages(UnsafeCell::new(VecDeque::new()))
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        // SAFETY: no other reference: each lasts for a call of this type, which is for one thread, and none calls out of it.
+        unsafe { (*self.0.get()).len() }
+    }
+
+    #[inline]
+    fn push(&self, message: T) {
+        // SAFETY: as in `len`. To move a message, also within memory that grows, runs none of its code.
+        unsafe { (*self.0.get()).push_back(message) }
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<T> {
+        // SAFETY: as in `push`.
+        unsafe { (*self.0.get()).pop_front() }
+    }
+
+    fn take(&self) -> VecDeque<T> {
+        // SAFETY: as in `push`; the caller drops them when this has returned.
+        unsafe { std::mem::take(&mut *self.0.get()) }
+    }
+}
+
 impl<T> Channel<T> {
+    #[inline]
     fn free_messages(&self) -> usize {
-        self.messages.borrow().len() - self.promised_messages.get()
+        self.messages.len() - self.promised_messages.get()
     }
 
     /// No message is left and none will come. While one is promised this is open: it may be passed on. So it is while a permit
     /// is out: it is good for a message even after a `close`.
     fn is_drained(&self) -> bool {
         let is_ended = self.senders.get() == 0 || self.closed.is_set() && self.promised_places.get() == 0;
-        is_ended && self.messages.borrow().is_empty()
+        is_ended && self.messages.len() == 0
     }
 
-    fn free_places(&self) -> usize {
-        self.capacity.saturating_sub(self.messages.borrow().len() + self.promised_places.get())
+    #[inline]
+    fn has_place(&self) -> bool {
+        self.free_messages() + self.promised_places.get() < self.capacity
+    }
+
+    /// Puts a message in, for whom there is a place.
+    #[inline]
+    fn put(&self, message: T) {
+        self.messages.push(message);
+        if self.wait_to_receive.has_waiters() {
+            self.serve_receivers();
+        }
+    }
+
+    /// Takes the oldest message out, which is either free or was promised to the caller.
+    #[inline]
+    fn get(&self) -> Option<T> {
+        let message = self.messages.pop();
+        if self.wait_to_send.has_waiters() {
+            self.serve_senders();
+        }
+        // It may have been the last that other receivers waited for.
+        if self.wait_to_receive.has_waiters() {
+            self.serve_receivers();
+        }
+        message
     }
 
     /// Promises free messages to the receivers that wait, first come, first served; when there is nothing to come, wakes all.
+    #[inline(never)]
     fn serve_receivers(&self) {
         while self.wait_to_receive.has_waiters() && (self.free_messages() > 0 || self.is_drained()) {
             self.promised_messages.set(self.promised_messages.get() + usize::from(self.free_messages() > 0));
             self.wait_to_receive.release();
         }
+        // What was promised takes no place any more.
+        if self.wait_to_send.has_waiters() {
+            self.serve_senders();
+        }
     }
 
     /// The same for those who wait for a place.
+    #[inline(never)]
     fn serve_senders(&self) {
-        while self.wait_to_send.has_waiters() && (self.free_places() > 0 || self.closed.is_set()) {
+        while self.wait_to_send.has_waiters() && (self.has_place() || self.closed.is_set()) {
             self.promised_places.set(self.promised_places.get() + 1);
             self.wait_to_send.release();
         }
@@ -79,7 +143,7 @@ impl<T> Channel<T> {
     }
 }
 
-/// A channel that holds at most `capacity` messages. A capacity of zero is raised to one; for a channel that holds none there is
+/// A channel that holds at most `capacity` messages, besides those for which a receiver waits: they are his. A capacity of zero is raised to one; for a channel that holds none there is
 /// [`rendezvous`](super::rendezvous()).
 ///
 /// ```
@@ -106,7 +170,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 
 pub(super) fn with_capacity<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let channel = Rc::new(Channel {
-        messages: RefCell::default(),
+        messages: Messages::new(),
         capacity,
         senders: Cell::new(1),
         receivers: Cell::new(1),
@@ -157,6 +221,16 @@ impl<T> Sender<T> {
     #[inline(always)]
     #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        // Nothing is set aside for who need not wait.
+        let cooperator = match task::begin() {
+            Ok(cooperator) => cooperator,
+            Err(killed) => return Err(SendError::Killed(killed, message)),
+        };
+        if self.channel.has_place() && !self.is_closed() {
+            self.channel.put(message);
+            cooperator.scheduler.spend_little();
+            return Ok(());
+        }
         match self.reserve() {
             Ok(permit) => {
                 permit.send(message);
@@ -207,6 +281,7 @@ impl<T> Sender<T> {
     }
 
     /// Whether nobody will receive any more: the last receiver is gone, or one was [closed](Receiver::close). Not a wait point.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.channel.closed.is_set()
     }
@@ -244,7 +319,7 @@ impl<T> Sender<T> {
 
     /// How many messages wait to be received. Not a wait point.
     pub fn len(&self) -> usize {
-        self.channel.messages.borrow().len()
+        self.channel.free_messages()
     }
 
     /// Whether no message waits to be received. Not a wait point.
@@ -363,7 +438,7 @@ impl<T> Receiver<T> {
 
     /// How many messages wait. Not a wait point.
     pub fn len(&self) -> usize {
-        self.channel.messages.borrow().len()
+        self.channel.free_messages()
     }
 
     /// Whether no message waits. Not a wait point.
@@ -379,7 +454,7 @@ impl<T> Permit<'_, T> {
         std::mem::forget(self);
         channel.promised_places.set(channel.promised_places.get() - 1);
         if channel.receivers.get() != 0 {
-            channel.messages.borrow_mut().push_back(message);
+            channel.messages.push(message);
         }
         channel.serve_receivers();
     }
@@ -450,9 +525,18 @@ impl<T> Source for Receive<'_, T> {
         self.channel.free_messages() > 0 || self.channel.is_drained()
     }
 
+    #[inline]
+    fn try_take(&self) -> Option<Self::Output> {
+        if self.channel.free_messages() > 0 {
+            return Some(self.channel.get().ok_or(RecvError::Closed));
+        }
+        self.channel.is_drained().then_some(Err(RecvError::Closed))
+    }
+
     fn try_reserve(&self) -> bool {
         let has_one = self.channel.free_messages() > 0;
         self.channel.promised_messages.set(self.channel.promised_messages.get() + usize::from(has_one));
+        self.channel.serve_senders();
         // At the end there is nothing to set aside, but an answer to give.
         has_one || self.channel.is_drained()
     }
@@ -463,11 +547,7 @@ impl<T> Source for Receive<'_, T> {
             return Err(RecvError::Closed);
         }
         self.channel.promised_messages.set(promised - 1);
-        let message = self.channel.messages.borrow_mut().pop_front().ok_or(RecvError::Closed)?;
-        self.channel.serve_senders();
-        // It may have been the last that receivers waited for.
-        self.channel.serve_receivers();
-        Ok(message)
+        self.channel.get().ok_or(RecvError::Closed)
     }
 
     fn pass_on(&self) {
@@ -506,7 +586,7 @@ impl<'a, T> Source for Reserve<'a, T> {
     }
 
     fn is_ready(&self) -> bool {
-        self.channel.free_places() > 0 || self.channel.closed.is_set()
+        self.channel.has_place() || self.channel.closed.is_set()
     }
 
     fn try_reserve(&self) -> bool {

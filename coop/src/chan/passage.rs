@@ -578,10 +578,7 @@ fn wait_for<S: Side>(side: &S) -> S::Waited {
     S::waited((|| {
         task::begin()?;
         if let Some(output) = side.try_take() {
-            if cooperator.scheduler.spend() {
-                // What was taken is ours: giving way is not kill-checked.
-                cooperator.scheduler.give_way();
-            }
+            cooperator.scheduler.spend_little();
             return Ok(output);
         }
         let post = Post::new();

@@ -164,10 +164,7 @@ impl<T> Sender<T> {
         };
         match self.try_send(message) {
             Ok(()) => {
-                if cooperator.scheduler.spend() {
-                    // The message is sent: giving way is not kill-checked.
-                    cooperator.scheduler.give_way();
-                }
+                cooperator.scheduler.spend_little();
                 Ok(())
             }
             Err(TrySendError::Closed(message)) => Err(SendError::Closed(message)),

@@ -15,8 +15,10 @@ mod wait;
 
 pub(crate) use wait::{Coordinated, Settled, Wait};
 
+use crate::fiber::Fiber;
 use crate::list::RawList;
 use std::cell::Cell;
+use std::ptr;
 
 /// A lock with a FIFO queue of waiters: held or free. For the tasks of one thread.
 ///
@@ -39,17 +41,19 @@ use std::cell::Cell;
 pub struct Coordinator {
     is_held: Cell<bool>,
     queue: RawList,
+    /// An entry that was queued when there was no other, and whose it is: see [`release`](Coordinator::release).
+    lone: Cell<(*const Coordinated, *const Fiber)>,
 }
 
 impl Coordinator {
     /// A free Coordinator.
     pub const fn new() -> Self {
-        Coordinator { is_held: Cell::new(false), queue: RawList::new() }
+        Coordinator { is_held: Cell::new(false), queue: RawList::new(), lone: Cell::new((ptr::null(), ptr::null())) }
     }
 
     /// A Coordinator that is held, by nobody in particular.
     pub const fn held() -> Self {
-        Coordinator { is_held: Cell::new(true), queue: RawList::new() }
+        Coordinator { is_held: Cell::new(true), queue: RawList::new(), lone: Cell::new((ptr::null(), ptr::null())) }
     }
 
     /// Whether it is held.
@@ -69,6 +73,22 @@ impl Coordinator {
         unsafe { self.queue.front().cast::<Coordinated>().as_ref() }.map(|entry| entry.wants)
     }
 
+    /// Puts an entry at the end of the queue.
+    ///
+    /// # Safety
+    /// It is in no queue, and its wait is that of `fiber`. It and this Coordinator stay where they are until it is unlinked.
+    #[inline]
+    unsafe fn append(&self, entry: &Coordinated, fiber: *const Fiber) {
+        if self.queue.is_empty() {
+            self.lone.set((entry, fiber));
+        } else if ptr::eq(self.lone.get().0, entry) {
+            // At this place there was another's.
+            self.lone.set((ptr::null(), ptr::null()));
+        }
+        // SAFETY: the caller's promise; the entry begins with its link.
+        unsafe { self.queue.push_back(ptr::from_ref(entry).cast()) };
+    }
+
     /// Takes a free Coordinator. Not a wait point.
     #[inline]
     pub(crate) fn take(&self) -> bool {
@@ -82,8 +102,14 @@ impl Coordinator {
         if first.is_null() {
             self.is_held.set(false);
         } else {
+            let (lone, its_fiber) = self.lone.get();
+            // The way from here to the fiber's stack pointer is what a hand-over takes: each load on it waits for a store of the
+            // moment before. By this branch, which is predicted, it does not lead through the entry.
             // SAFETY: what is linked in the queue of a Coordinator is a live `Coordinated`.
-            unsafe { Coordinated::hand_over(first) };
+            unsafe {
+                let fiber = if ptr::eq(lone.cast(), first) { its_fiber } else { Coordinated::fiber_of(first) };
+                Coordinated::hand_over(first, fiber);
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ use std::ptr;
 pub struct Coordinated {
     link: RawLink,
     wait: Cell<*const Wait>,
+    /// The wait's.
+    fiber: Cell<*const Fiber>,
     /// The next entry of the same wait.
     sibling: Cell<*const Coordinated>,
     index: Cell<u32>,
@@ -32,6 +34,7 @@ impl Coordinated {
         Coordinated {
             link: RawLink::new(),
             wait: Cell::new(ptr::null()),
+            fiber: Cell::new(ptr::null()),
             sibling: Cell::new(ptr::null()),
             index: Cell::new(0),
             wants,
@@ -42,15 +45,25 @@ impl Coordinated {
     /// Gives the Coordinator in whose queue `first` stands to `first`'s waiter.
     ///
     /// # Safety
-    /// `first` is the link of a `Coordinated` that is in a queue.
+    /// `first` is the link of a `Coordinated` that is in a queue, and `fiber` that of its wait.
     #[inline]
-    pub(super) unsafe fn hand_over(first: *const RawLink) {
+    pub(super) unsafe fn hand_over(first: *const RawLink, fiber: *const Fiber) {
         // SAFETY: `Coordinated` is `repr(C)` and starts with its link. A linked entry's wait is alive: entries are unlinked
         // before their wait goes (`Wait`'s drop).
         unsafe {
             let entry = &*first.cast::<Coordinated>();
-            (*entry.wait.get()).settle(entry.index.get() as usize);
+            (*entry.wait.get()).settle(entry.index.get() as usize, fiber);
         }
+    }
+
+    /// Whose wait it is: null for one that relays.
+    ///
+    /// # Safety
+    /// `link` is that of a `Coordinated`.
+    #[cold]
+    pub(super) unsafe fn fiber_of(link: *const RawLink) -> *const Fiber {
+        // SAFETY: the caller's promise; `repr(C)`.
+        unsafe { (*link.cast::<Coordinated>()).fiber.get() }
     }
 }
 
@@ -115,18 +128,19 @@ impl Wait {
     #[inline]
     pub(crate) unsafe fn enlist(&self, coordinator: &Coordinator, entry: &Coordinated, index: usize) {
         entry.wait.set(self);
+        entry.fiber.set(self.fiber);
         entry.index.set(index as u32);
         entry.sibling.set(self.entries.replace(entry));
         // SAFETY: the caller's promise.
-        unsafe { coordinator.queue.push_back(&entry.link) };
+        unsafe { coordinator.append(entry, self.fiber) };
     }
 
-    /// Decides the wait for `index`, unlinks every entry, and makes the fiber ready.
+    /// Decides the wait for `index`, unlinks every entry, and makes the fiber ready, which is the wait's.
     #[inline]
-    fn settle(&self, index: usize) {
+    fn settle(&self, index: usize, fiber: *const Fiber) {
         self.won.set(index);
         self.withdraw();
-        if self.fiber.is_null() {
+        if fiber.is_null() {
             // SAFETY: the contract of `relaying`.
             unsafe { (*self.relay).release() };
             return;
@@ -135,7 +149,7 @@ impl Wait {
         // task has forked, where nobody goes on.
         unsafe {
             if let Some(scheduler) = Scheduler::current().as_ref() {
-                scheduler.unpark(&*self.fiber);
+                scheduler.unpark(&*fiber);
             }
         }
     }
@@ -176,9 +190,7 @@ impl Wait {
         // SAFETY: the fiber is the one that runs.
         let fiber = unsafe { &*self.fiber };
         debug_assert_eq!(fiber.state.get(), State::Running);
-        fiber.reason.set(reason);
-        fiber.place.set(place);
-        fiber.since.set(scheduler.pass_time.get());
+        fiber.wait_for(reason, place, scheduler.pass_time.get());
         loop {
             if let Some(won) = self.take_won() {
                 return Settled::Won(won);
@@ -188,6 +200,51 @@ impl Wait {
                 return Settled::Killed;
             }
             scheduler.park(killable);
+        }
+    }
+}
+
+impl Coordinator {
+    /// Waits in the queue of this Coordinator, which is held, until it is handed over, or, if `killable`, the running fiber is killed:
+    /// [`Wait::new`], [`enlist`](Wait::enlist) and [`park`](Wait::park) for one Coordinator, in fewer steps. That no kill is there yet
+    /// was checked by the caller.
+    #[inline(always)]
+    pub(crate) fn wait(
+        &self,
+        scheduler: &Scheduler,
+        killable: bool,
+        wants: u32,
+        reason: Reason,
+        place: &'static Location<'static>,
+    ) -> Settled {
+        let wait = Wait::new(scheduler);
+        let entry = Coordinated {
+            link: RawLink::new(),
+            wait: Cell::new(&wait),
+            fiber: Cell::new(wait.fiber),
+            sibling: Cell::new(ptr::null()),
+            index: Cell::new(0),
+            wants,
+            _pinned: PhantomPinned,
+        };
+        wait.entries.set(&entry);
+        // SAFETY: the fiber is the one that runs.
+        let fiber = unsafe { &*wait.fiber };
+        debug_assert_eq!(fiber.state.get(), State::Running);
+        debug_assert!(!(killable && fiber.is_killed()));
+        fiber.wait_for(reason, place, scheduler.pass_time.get());
+        // SAFETY: both stay on this frame until the wait is settled, which unlinks the entry, or given up, which does too. No panic
+        // comes in between. Who waits borrows the Coordinator.
+        unsafe { self.append(&entry, fiber) };
+        loop {
+            scheduler.park(killable);
+            if wait.won.get() != PENDING {
+                return Settled::Won(0);
+            }
+            if killable && fiber.is_killed() {
+                wait.give_up();
+                return Settled::Killed;
+            }
         }
     }
 }

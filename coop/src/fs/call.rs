@@ -132,10 +132,7 @@ fn reason(call: &impl Call) -> Reason {
 
 /// A call that has succeeded without waiting still spends the task's budget, so that it cannot keep the others from running.
 pub(super) fn spend_budget(cooperator: &Cooperator) {
-    if cooperator.scheduler.spend() {
-        // What was done is done: giving way is not kill-checked.
-        cooperator.scheduler.give_way();
-    }
+    cooperator.scheduler.spend_call();
 }
 
 impl<C: Call> Sealed for Request<C> {}

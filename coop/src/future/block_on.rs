@@ -86,10 +86,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> Result<F::Output, Killed> {
     loop {
         shared.state.begin_poll();
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            if cooperator.scheduler.spend() {
-                // The output is ours: giving way is not kill-checked.
-                cooperator.scheduler.give_way();
-            }
+            cooperator.scheduler.spend_call();
             return Ok(output);
         }
         if is_last {

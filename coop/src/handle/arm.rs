@@ -77,6 +77,9 @@ pub unsafe trait Arm: Sealed + Sized {
 
     #[doc(hidden)]
     type Itself: Arm<Output = Self::Output>;
+    /// An attempt touches nothing but memory.
+    #[doc(hidden)]
+    const IS_LITTLE: bool = false;
     #[doc(hidden)]
     fn itself(self) -> Self::Itself;
     #[doc(hidden)]

@@ -26,6 +26,11 @@ pub trait Source {
     fn is_ready(&self) -> bool;
     /// Sets one aside for the caller, without queueing, if that is fair.
     fn try_reserve(&self) -> bool;
+    /// Takes one without queueing, if that is fair: what `try_reserve` and `take_reserved` do, but in one step where that is cheaper.
+    #[inline]
+    fn try_take(&self) -> Option<Self::Output> {
+        self.try_reserve().then(|| self.take_reserved())
+    }
     /// Takes what was set aside: by `try_reserve`, or for a waiter that has been handed the queue's Coordinator.
     fn take_reserved(&self) -> Self::Output;
     /// Gives what was set aside to the next waiter, or back.
@@ -66,21 +71,12 @@ impl<S: Source> Queued<S> {
     #[track_caller]
     fn wait_inner(source: &S) -> Result<S::Output, Killed> {
         let cooperator = task::begin()?;
-        if source.try_reserve() {
-            let output = source.take_reserved();
-            if cooperator.scheduler.spend() {
-                // What was taken is ours: giving way is not kill-checked.
-                cooperator.scheduler.give_way();
-            }
+        if let Some(output) = source.try_take() {
+            cooperator.scheduler.spend_little();
             return Ok(output);
         }
-        let entry = Coordinated::wanting(source.wants());
-        let wait = Wait::new(&cooperator.scheduler);
-        // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry; the source borrows
-        // the queue for as long.
-        unsafe { wait.enlist(source.queue(), &entry, 0) };
-        match task::park(cooperator, &wait, source.reason(), Location::caller()) {
-            Ok(_) => Ok(source.take_reserved()),
+        match task::queue(cooperator, source.queue(), source.wants(), source.reason(), Location::caller()) {
+            Ok(()) => Ok(source.take_reserved()),
             Err(killed) => {
                 source.withdrawn();
                 Err(killed)
@@ -133,6 +129,8 @@ unsafe impl<S: Source> Arm for Queued<S> {
     type Output = S::Output;
     type Itself = Self;
 
+    const IS_LITTLE: bool = true;
+
     fn itself(self) -> Self {
         self
     }
@@ -142,7 +140,7 @@ unsafe impl<S: Source> Arm for Queued<S> {
     }
 
     fn attempt(&mut self, _: &Cooperator) -> Option<S::Output> {
-        self.source.try_reserve().then(|| self.source.take_reserved())
+        self.source.try_take()
     }
 
     unsafe fn enlist(&self, _: &Cooperator, wait: &Wait, index: usize) {

@@ -62,6 +62,7 @@ pub enum Selected<O> {
 pub unsafe trait ArmList {
     type Output;
     const LENGTH: usize;
+    const IS_LITTLE: bool;
     fn readiness(&self, index: usize) -> Option<Readiness>;
     fn attempt(&mut self, index: usize, cooperator: &Cooperator) -> Option<Self::Output>;
     /// # Safety
@@ -77,6 +78,7 @@ pub unsafe trait ArmList {
 unsafe impl ArmList for Nil {
     type Output = Never;
     const LENGTH: usize = 0;
+    const IS_LITTLE: bool = true;
     fn readiness(&self, _: usize) -> Option<Readiness> {
         None
     }
@@ -96,6 +98,7 @@ unsafe impl ArmList for Nil {
 unsafe impl<A: Arm, Rest: ArmList> ArmList for Cons<A, Rest> {
     type Output = Out<A::Output, Rest::Output>;
     const LENGTH: usize = 1 + Rest::LENGTH;
+    const IS_LITTLE: bool = A::IS_LITTLE && Rest::IS_LITTLE;
 
     /// `None` for a disabled arm.
     #[inline]
@@ -154,7 +157,7 @@ unsafe impl<A: Arm, Rest: ArmList> ArmList for Cons<A, Rest> {
 
 /// What `select!` calls.
 #[doc(hidden)]
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub fn select<L: ArmList<Output = O>, O>(mut arms: L, mode: SelectMode) -> Selected<O> {
     let cooperator = match task::begin() {
@@ -162,16 +165,16 @@ pub fn select<L: ArmList<Output = O>, O>(mut arms: L, mode: SelectMode) -> Selec
         Err(killed) => return Selected::Killed(killed),
     };
     let place = Location::caller();
-    if (0..L::LENGTH).all(|index| arms.readiness(index).is_none()) {
-        return if mode.default { Selected::Default } else { Selected::Complete };
-    }
     let first = if mode.biased || L::LENGTH < 2 { 0 } else { cooperator.scheduler.turn(L::LENGTH) };
     if let Some(output) = attempt_in_turn(&mut arms, cooperator, first, mode.default) {
-        if cooperator.scheduler.spend() {
-            // The output is ours: giving way is not kill-checked.
-            cooperator.scheduler.give_way();
+        match L::IS_LITTLE {
+            true => cooperator.scheduler.spend_little(),
+            false => cooperator.scheduler.spend_call(),
         }
         return Selected::Arm(output);
+    }
+    if (0..L::LENGTH).all(|index| arms.readiness(index).is_none()) {
+        return if mode.default { Selected::Default } else { Selected::Complete };
     }
     if mode.default {
         // Completions may have come that nobody has looked at yet.
@@ -204,7 +207,7 @@ fn attempt_in_turn<L: ArmList>(arms: &mut L, cooperator: &Cooperator, first: usi
     None
 }
 
-#[inline]
+#[inline(always)]
 fn wait_for_one<L: ArmList>(
     arms: &mut L,
     cooperator: &Cooperator,

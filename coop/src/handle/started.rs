@@ -223,17 +223,16 @@ impl<O: Operation> Handle<'_, O> {
         if let Some(cooperator) = Cooperator::current()
             && let Some(output) = self.take(cooperator)
         {
-            if !std::thread::panicking() && cooperator.scheduler.spend() {
-                // The output is ours: giving way is not kill-checked.
-                cooperator.scheduler.give_way();
+            if !std::thread::panicking() {
+                cooperator.scheduler.spend_call();
             }
             return Ok(output);
         }
-        let cooperator = match task::begin() {
-            Ok(cooperator) => cooperator,
+        let cooperator = Cooperator::required();
+        if task::is_refused() {
             // So is what comes in the moment of its cancel.
-            Err(killed) => return self.cancel().ok_or(killed),
-        };
+            return task::refuse_unless(cooperator, || self.cancel());
+        }
         loop {
             let Some(flying) = self.flying() else {
                 panic!("this Handle is spent: its result was taken by a `select!`")

@@ -64,10 +64,7 @@ impl<'a> Blocking for Ready<'a> {
     fn block(mut self) -> io::Result<()> {
         let cooperator = task::begin_io()?;
         call_when_ready(cooperator, &mut self)?;
-        if cooperator.scheduler.spend() {
-            // It is ready, and stays so unless somebody else is faster: giving way is not kill-checked.
-            cooperator.scheduler.give_way();
-        }
+        cooperator.scheduler.spend_call();
         Ok(())
     }
 

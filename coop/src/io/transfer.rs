@@ -179,6 +179,12 @@ unsafe impl<B> Flight for TransferFlight<B> {
             unsafe { self.flight.submit(cooperator, self.sqe) };
             return None;
         }
+        // A signal, and no cancel of ours: nothing was moved.
+        if result == -libc::EINTR && !self.is_aborted.get() {
+            // SAFETY: as above; the same part once more.
+            unsafe { self.flight.submit(cooperator, self.sqe) };
+            return None;
+        }
         let buf = self.buffer.take()?;
         match moved {
             Ok(n) => Some(Ok(Transfer { n: self.done + n, buf })),

@@ -242,10 +242,7 @@ impl Socket {
 /// A call that has succeeded without waiting still spends the task's budget, so that it cannot keep the others from running.
 #[inline]
 pub(super) fn spend_budget(cooperator: &Cooperator) {
-    if cooperator.scheduler.spend() {
-        // What was done is done: giving way is not kill-checked.
-        cooperator.scheduler.give_way();
-    }
+    cooperator.scheduler.spend_call();
 }
 
 /// The start of every blocking call of a socket.

@@ -9,6 +9,15 @@ const GETEVENTS: libc::c_uint = 1 << 0;
 const EXT_ARG: libc::c_uint = 1 << 3;
 const REGISTERED_RING: libc::c_uint = 1 << 4;
 const REGISTER_RING_FDS: libc::c_uint = 20;
+pub(super) const UNREGISTER_RING_FDS: u8 = 21;
+
+/// `struct io_uring_rsrc_update`.
+#[repr(C)]
+struct Update {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
 
 /// `struct io_uring_getevents_arg`.
 #[repr(C)]
@@ -30,13 +39,6 @@ pub(super) struct Target {
 impl Target {
     /// Registers the ring's descriptor with itself; uses the plain descriptor where that is refused.
     pub(super) fn register(fd: RawFd) -> Self {
-        /// `struct io_uring_rsrc_update`.
-        #[repr(C)]
-        struct Update {
-            offset: u32,
-            reserved: u32,
-            data: u64,
-        }
         let mut update = Update { offset: u32::MAX, reserved: 0, data: fd as u64 };
         // SAFETY: one update entry is passed, as the count says.
         let result = unsafe { libc::syscall(libc::SYS_io_uring_register, fd, REGISTER_RING_FDS, &raw mut update, 1) };
@@ -45,6 +47,23 @@ impl Target {
         } else {
             Target { fd, flags: 0 }
         }
+    }
+
+    /// Takes back what [`Target::register`] did for the ring with descriptor `fd`. A thread has sixteen such places, and keeps a
+    /// ring that stands in one alive, closed or not, until it ends.
+    pub(super) fn unregister(self, fd: RawFd) {
+        if self.flags & REGISTERED_RING != 0 {
+            let update = Update { offset: self.fd as u32, reserved: 0, data: 0 };
+            let opcode = libc::c_uint::from(UNREGISTER_RING_FDS);
+            // SAFETY: one update entry is passed, as the count says.
+            unsafe { libc::syscall(libc::SYS_io_uring_register, fd, opcode, &raw const update, 1) };
+        }
+    }
+
+    /// Whether the kernel knows the ring by an index.
+    #[cfg(test)]
+    pub(super) fn is_registered(self) -> bool {
+        self.flags & REGISTERED_RING != 0
     }
 }
 

@@ -1,14 +1,15 @@
 //! The kernel's side of waiting: submissions go in, completions come out. Knows no task.
 //!
 //! [`Ring`] is the seam. What lies behind it is chosen when a Cooperator starts: io_uring; epoll and threads where that is
-//! refused; or a simulation in which nothing happens but what a seed decides. Operations are described as io_uring submissions
-//! ([`Sqe`]); the other drivers interpret the same descriptions.
+//! refused; or, for tests, a simulation in which nothing happens but what a seed decides, or either of the first two with faults.
+//! Operations are described as io_uring submissions ([`Sqe`]); the other drivers interpret the same descriptions.
 
 mod completion;
 #[cfg(test)]
 mod conformance;
 mod enter;
 mod epoll;
+mod faulty;
 #[cfg(test)]
 mod hardened_tests;
 mod provided;
@@ -19,6 +20,8 @@ mod uring;
 
 pub(crate) use completion::{Completion, Cqe, NOTIFICATION};
 pub(crate) use epoll::Epoll;
+pub(crate) use faulty::Faulty;
+pub use faulty::{Fault, Faults, Moment};
 pub(crate) use provided::{GROUP, Provided};
 pub(crate) use simulated::{Behaviour, Chance, Choice, ELSEWHERE, Network, Quieted, Simulated, address_in};
 pub(crate) use slots::{BELL, Slots};
@@ -64,7 +67,25 @@ pub(crate) trait Ring {
 pub(crate) enum Driver {
     Uring(Box<Uring>),
     Epoll(Box<Epoll>),
-    Simulated(Box<Simulated>),
+    Staged(Box<Staged>),
+}
+
+/// What no program runs on, behind one branch of [`Driver`]: the other two pay nothing for it.
+pub(crate) enum Staged {
+    Simulated(Simulated),
+    Faulty(Faulty),
+}
+
+impl From<Simulated> for Driver {
+    fn from(ring: Simulated) -> Self {
+        Driver::Staged(Box::new(Staged::Simulated(ring)))
+    }
+}
+
+impl From<Faulty> for Driver {
+    fn from(ring: Faulty) -> Self {
+        Driver::Staged(Box::new(Staged::Faulty(ring)))
+    }
 }
 
 impl Driver {
@@ -72,7 +93,7 @@ impl Driver {
     pub(crate) fn for_messages(&self) -> Option<OwnedFd> {
         match self {
             Driver::Uring(ring) => ring.duplicate(),
-            _ => None,
+            _ => self.faulty()?.below().for_messages(),
         }
     }
 
@@ -81,7 +102,10 @@ impl Driver {
         match self {
             Driver::Uring(_) => "uring",
             Driver::Epoll(_) => "epoll",
-            Driver::Simulated(_) => "simulated",
+            Driver::Staged(staged) => match **staged {
+                Staged::Simulated(_) => "simulated",
+                Staged::Faulty(_) => "faulty",
+            },
         }
     }
 
@@ -89,7 +113,7 @@ impl Driver {
     pub(crate) fn overflows(&self) -> u64 {
         match self {
             Driver::Uring(ring) => ring.overflows(),
-            _ => 0,
+            _ => self.faulty().map_or(0, |ring| ring.below().overflows()),
         }
     }
 }
@@ -98,7 +122,20 @@ impl Driver {
     /// The simulation, if that is what lies behind it.
     pub(crate) fn simulated(&self) -> Option<&Simulated> {
         match self {
-            Driver::Simulated(ring) => Some(ring),
+            Driver::Staged(staged) => match &**staged {
+                Staged::Simulated(ring) => Some(ring),
+                Staged::Faulty(_) => None,
+            },
+            Driver::Uring(_) | Driver::Epoll(_) => None,
+        }
+    }
+
+    fn faulty(&self) -> Option<&Faulty> {
+        match self {
+            Driver::Staged(staged) => match &**staged {
+                Staged::Faulty(ring) => Some(ring),
+                Staged::Simulated(_) => None,
+            },
             Driver::Uring(_) | Driver::Epoll(_) => None,
         }
     }
@@ -110,7 +147,7 @@ impl Ring for Driver {
         match self {
             Driver::Uring(ring) => ring.push(sqe),
             Driver::Epoll(ring) => ring.push(sqe),
-            Driver::Simulated(ring) => ring.push(sqe),
+            Driver::Staged(ring) => ring.push(sqe),
         }
     }
 
@@ -119,7 +156,7 @@ impl Ring for Driver {
         match self {
             Driver::Uring(ring) => ring.unsubmitted(),
             Driver::Epoll(ring) => ring.unsubmitted(),
-            Driver::Simulated(ring) => ring.unsubmitted(),
+            Driver::Staged(ring) => ring.unsubmitted(),
         }
     }
 
@@ -128,7 +165,7 @@ impl Ring for Driver {
         match self {
             Driver::Uring(ring) => ring.has_work(),
             Driver::Epoll(ring) => ring.has_work(),
-            Driver::Simulated(ring) => ring.has_work(),
+            Driver::Staged(ring) => ring.has_work(),
         }
     }
 
@@ -136,7 +173,7 @@ impl Ring for Driver {
         match self {
             Driver::Uring(ring) => ring.enter(patience),
             Driver::Epoll(ring) => ring.enter(patience),
-            Driver::Simulated(ring) => ring.enter(patience),
+            Driver::Staged(ring) => ring.enter(patience),
         }
     }
 
@@ -144,7 +181,44 @@ impl Ring for Driver {
         match self {
             Driver::Uring(ring) => ring.reap(each),
             Driver::Epoll(ring) => ring.reap(each),
-            Driver::Simulated(ring) => ring.reap(each),
+            Driver::Staged(ring) => ring.reap(each),
+        }
+    }
+}
+
+impl Ring for Staged {
+    fn push(&self, sqe: Sqe) {
+        match self {
+            Staged::Simulated(ring) => ring.push(sqe),
+            Staged::Faulty(ring) => ring.push(sqe),
+        }
+    }
+
+    fn unsubmitted(&self) -> usize {
+        match self {
+            Staged::Simulated(ring) => ring.unsubmitted(),
+            Staged::Faulty(ring) => ring.unsubmitted(),
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        match self {
+            Staged::Simulated(ring) => ring.has_work(),
+            Staged::Faulty(ring) => ring.has_work(),
+        }
+    }
+
+    fn enter(&self, patience: Patience) -> io::Result<()> {
+        match self {
+            Staged::Simulated(ring) => ring.enter(patience),
+            Staged::Faulty(ring) => ring.enter(patience),
+        }
+    }
+
+    fn reap(&self, each: impl FnMut(Cqe)) {
+        match self {
+            Staged::Simulated(ring) => ring.reap(each),
+            Staged::Faulty(ring) => ring.reap(each),
         }
     }
 }

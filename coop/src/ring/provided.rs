@@ -7,7 +7,7 @@
 //!
 //! Who takes a filled buffer puts another in its place: what is kept of the filled ones takes none from anybody else.
 
-use super::{Driver, Simulated, Uring};
+use super::{Driver, Simulated, Staged, Uring};
 use crate::sys;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -60,14 +60,27 @@ impl Provided {
             wanted: Cell::new(FIRST),
         };
         // SAFETY: the entries stay in place as long as `provided`, which its owner keeps longer than the ring.
+        unsafe { Self::attach(driver, entries)? };
+        Ok(provided)
+    }
+
+    /// # Safety
+    /// The entries stay in place for as long as the ring.
+    unsafe fn attach(driver: &Driver, entries: NonNull<Entry>) -> io::Result<()> {
+        // SAFETY: the caller's promise.
         unsafe {
             match driver {
-                Driver::Uring(ring) => ring.register_buffers(entries, MOST)?,
-                Driver::Simulated(ring) => ring.register_buffers(entries, MOST),
-                Driver::Epoll(_) => return Err(io::ErrorKind::Unsupported.into()),
+                Driver::Uring(ring) => ring.register_buffers(entries, MOST),
+                Driver::Epoll(_) => Err(io::ErrorKind::Unsupported.into()),
+                Driver::Staged(staged) => match &**staged {
+                    Staged::Simulated(ring) => {
+                        ring.register_buffers(entries, MOST);
+                        Ok(())
+                    }
+                    Staged::Faulty(ring) => Self::attach(ring.below(), entries),
+                },
             }
         }
-        Ok(provided)
     }
 
     /// How many the kernel has.

@@ -215,6 +215,17 @@ impl Sqe {
         Sqe { opcode: ASYNC_CANCEL, fd: -1, addr: user_data, ..Sqe::default() }
     }
 
+    /// Does nothing and says `result` (Linux 6.10); if `later`, when the kernel does what it has put off. For rings with faults: no
+    /// hardened ring takes it.
+    pub(super) fn nop(result: i32, later: bool) -> Self {
+        const NOP: u8 = 0;
+        /// `IORING_NOP_INJECT_RESULT` and `IORING_NOP_TW`.
+        const INJECT_RESULT: u32 = 1 << 0;
+        const TASK_WORK: u32 = 1 << 4;
+        let op_flags = INJECT_RESULT | if later { TASK_WORK } else { 0 };
+        Sqe { opcode: NOP, fd: -1, len: result as u32, op_flags, ..Sqe::default() }
+    }
+
     /// Has a worker of the kernel's make the call, without a try to make it at once (`IOSQE_ASYNC`).
     pub(crate) fn on_a_worker(self) -> Self {
         Sqe { flags: self.flags | 1 << 4, ..self }

@@ -46,11 +46,16 @@ impl Uring {
     }
 
     /// The same, but of a ring that takes only the operations that this crate makes, with the one flag that it sets, and no
-    /// registration of anything: what else comes to stand in its queue is answered EACCES.
+    /// registration but the one that its end takes back: what else comes to stand in its queue is answered EACCES.
     pub(crate) fn new_hardened(entries: u32, task_run: TaskRun) -> Result<Self, NotHardened> {
         let ring = Self::make(entries, task_run, true).map_err(NotHardened::NoRing)?;
         ring.restrict().map_err(NotHardened::NoRestrictions)?;
         Ok(ring)
+    }
+
+    /// A ring both of whose queues have so many entries, for tests of what overflows them.
+    pub(super) fn small(entries: u32, task_run: TaskRun) -> io::Result<Self> {
+        Ok(Self::over(Self::build(entries, entries, task_run, false)?))
     }
 
     /// Lays down what a ring that was made disabled may do, and enables it. From then on nobody can change that.
@@ -62,6 +67,8 @@ impl Uring {
         let used = USED.into_iter().filter(|opcode| known.is_supported(*opcode));
         let mut allowed: Vec<Restriction> = used.map(Restriction::sqe_op).collect();
         allowed.push(Restriction::sqe_flags_allowed(squeue::Flags::ASYNC.bits()));
+        // What its end does (see `Drop`): it gives a place of the thread's back.
+        allowed.push(Restriction::register_op(enter::UNREGISTER_RING_FDS));
         submitter.register_restrictions(&mut allowed)?;
         submitter.register_enable_rings()
     }
@@ -72,7 +79,8 @@ impl Uring {
         let mut size = entries.clamp(64, 32768).next_power_of_two();
         let mut attempts = 0;
         let ring = loop {
-            match Self::build(size, task_run, is_disabled) {
+            // The completion queue is large because kills come in thousands; what overflows it is kept by the kernel, at a price.
+            match Self::build(size, size * 16, task_run, is_disabled) {
                 Ok(ring) => break ring,
                 // The kernel frees the memory of a ring that was just closed a little later, so ENOMEM may pass; if it
                 // does not, a smaller ring may fit what RLIMIT_MEMLOCK has left.
@@ -89,8 +97,12 @@ impl Uring {
                 Err(error) => return Err(error),
             }
         };
+        Ok(Self::over(ring))
+    }
+
+    fn over(ring: IoUring) -> Self {
         let target = Target::register(ring.as_raw_fd());
-        Ok(Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), overflows: Count::new(0) })
+        Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), overflows: Count::new(0) }
     }
 
     #[cfg(test)]
@@ -98,11 +110,10 @@ impl Uring {
         self.ring.get()
     }
 
-    fn build(entries: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<IoUring> {
+    fn build(entries: u32, completions: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
-        // SUBMIT_ALL: one bad entry must not hold up those behind it. The completion queue is large because kills come in
-        // thousands; what overflows it is kept by the kernel, at a price.
-        builder.setup_clamp().setup_submit_all().setup_single_issuer().setup_cqsize(entries * 16).setup_taskrun_flag();
+        // SUBMIT_ALL: one bad entry must not hold up those behind it.
+        builder.setup_clamp().setup_submit_all().setup_single_issuer().setup_cqsize(completions).setup_taskrun_flag();
         builder.dontfork();
         match task_run {
             TaskRun::Deferred => builder.setup_defer_taskrun(),
@@ -144,6 +155,12 @@ impl Uring {
     fn try_push(&self, sqe: &Sqe) -> bool {
         // SAFETY: see `ring`. That the memory an entry names stays valid is upheld by whoever pushes it.
         unsafe { (*self.ring.get()).submission_shared().push(&sqe.into_entry()).is_ok() }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        self.target.unregister(self.ring.get_mut().as_raw_fd());
     }
 }
 
@@ -192,15 +209,7 @@ impl Ring for Uring {
                 self.refill();
                 Ok(())
             }
-            Err(error) => match error.raw_os_error() {
-                // The time was up; a signal came; the completion queue must be emptied first; no memory just now.
-                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
-                Some(libc::EBADR) => {
-                    // The kernel could not even keep an overflowed completion: some operation will never end.
-                    sys::die(format_args!("coop: the kernel dropped an io_uring completion for want of memory"));
-                }
-                _ => Err(error),
-            },
+            Err(error) => excuse(error),
         }
     }
 
@@ -218,9 +227,34 @@ impl Ring for Uring {
     }
 }
 
+/// What is left of an error of `io_uring_enter`.
+pub(super) fn excuse(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        // The time was up; a signal came; the completion queue must be emptied first; no memory just now.
+        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+        Some(libc::EBADR) => {
+            // The kernel could not even keep an overflowed completion: some operation will never end.
+            sys::die(format_args!("coop: the kernel dropped an io_uring completion for want of memory"));
+        }
+        _ => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ring_that_went_leaves_its_place_to_the_next() {
+        // A thread has 16 places.
+        for _ in 0..40 {
+            let plain = Uring::new(64, TaskRun::Deferred).unwrap();
+            assert!(plain.target.is_registered());
+            if let Ok(hardened) = Uring::new_hardened(64, TaskRun::Deferred) {
+                assert!(hardened.target.is_registered());
+            }
+        }
+    }
 
     #[test]
     fn nothing_is_waited_for_while_submissions_stand_in_memory() {

@@ -10,7 +10,7 @@ use crate::error::JoinError;
 use crate::inspect::census::Census;
 use crate::inspect::{self, Stall, StallHook, Watch};
 use crate::random::Random;
-use crate::ring::{self, Behaviour, Chance, Network, Simulated, TaskRun};
+use crate::ring::{self, Behaviour, Chance, Faults, Network, Simulated, TaskRun};
 use crate::scheduler::Scheduler;
 use crate::stack::{Pool, overflow};
 use crate::sys;
@@ -38,6 +38,7 @@ pub struct Builder {
     seed: Option<u64>,
     is_virtual: bool,
     is_simulated: bool,
+    faults: Option<Faults>,
     driver: Option<Driver>,
     hardened: Option<bool>,
     watch: Watch,
@@ -269,6 +270,13 @@ impl Builder {
         self
     }
 
+    /// Io_uring or epoll, on which these things go wrong. For tests of the runtime.
+    #[doc(hidden)]
+    pub fn faulty_ring(mut self, faults: &Faults) -> Self {
+        self.faults = Some(faults.clone());
+        self
+    }
+
     /// What has failed is told, not printed; what is not over by that time of a simulation is ended.
     pub(crate) fn watched(mut self, time_limit: u64) -> Self {
         self.settings.is_quiet = true;
@@ -388,9 +396,11 @@ impl Builder {
         let driver = if let (Some(simulation), Clock::Virtual(now)) = (simulation, &clock) {
             let Simulation { chance, behaviour } = simulation;
             let network = Rc::new(Network::new(now.clone(), chance.clone(), behaviour.clone()));
-            ring::Driver::Simulated(Box::new(Simulated::with(chance.clone(), Some(network))))
+            Simulated::with(chance.clone(), Some(network)).into()
         } else if self.is_simulated {
-            ring::Driver::Simulated(Box::new(Simulated::new(self.seed.unwrap_or(0))))
+            Simulated::new(self.seed.unwrap_or(0)).into()
+        } else if let Some(faults) = self.faults.take() {
+            start::faulty_driver(faults, self.driver, self.settings.ring_entries, task_run())?
         } else {
             start::driver(self.driver, self.hardened, self.settings.ring_entries, task_run())?
         };

@@ -74,13 +74,16 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
             _ if more_to_trim => cooperator.drive(Patience::None),
             Some(next) if cooperator.clock.is_virtual() => {
                 // Time stands still while somebody outside may still act, but not for long.
+                let completions = cooperator.slots().completions();
                 if busy {
                     cooperator.drive(Patience::Until(REAL_PATIENCE));
                     // What another thread has just left happened before the jump.
                     cooperator.run_jobs();
                 }
-                // A cancel that has missed is repeated first: it belongs to this moment.
-                let is_settled = !busy || !cooperator.has_unsubmitted();
+                // A cancel that has missed is repeated first: it belongs to this moment. So do completions behind one that nobody
+                // waits for.
+                let has_come = cooperator.slots().completions() != completions;
+                let is_settled = !busy || !(has_come || cooperator.has_unsubmitted());
                 if cooperator.scheduler.is_idle() && is_settled {
                     cooperator.clock.advance_to(next);
                 }

@@ -1,6 +1,6 @@
 //! What a Cooperator starts on, and why it could not start, in words that name the cure.
 
-use crate::ring::{self, Epoll, NotHardened, TaskRun, Uring};
+use crate::ring::{self, Epoll, Faults, Faulty, NotHardened, TaskRun, Uring};
 use crate::sys;
 use std::env;
 use std::error::Error;
@@ -208,6 +208,18 @@ pub(super) fn driver(
             Ok(driver)
         }),
     }
+}
+
+/// The same with faults, unless hardened.
+pub(super) fn faulty_driver(
+    faults: Faults,
+    choice: Option<Driver>,
+    entries: u32,
+    task_run: TaskRun,
+) -> Result<ring::Driver, StartError> {
+    let choice = choice.map_or_else(from_environment, |driver| Ok(Some(driver)))?;
+    let ring = Faulty::new(faults, choice == Some(Driver::Epoll), entries, task_run);
+    ring.map(ring::Driver::from).map_err(StartError::ring)
 }
 
 fn from_environment() -> Result<Option<Driver>, StartError> {

@@ -1,6 +1,6 @@
 //! Waiting for a task's end, and taking what it returned.
 
-use super::{Outcome, Task, TaskInfo, spawn, wait};
+use super::{Node, Outcome, Task, TaskInfo, spawn, wait};
 use crate::cooperator::Cooperator;
 use crate::error::{Cause, JoinError, TaskId};
 use crate::fiber::{Detail, Reason, State};
@@ -31,11 +31,19 @@ impl<R> Joining<R> {
     }
 
     /// Whether waiting for the task would be waiting for oneself.
+    #[inline]
     pub(crate) fn is_self_or_ancestor(&self) -> bool {
         let Some(cooperator) = Cooperator::current() else {
             return false;
         };
-        let mut node = Some(&Task::running(cooperator).node);
+        let running = &Task::running(cooperator).node;
+        // Not a child of one's own.
+        !self.task().node.is_child_of(running) && self.is_at_or_above(running)
+    }
+
+    #[inline(never)]
+    fn is_at_or_above(&self, node: &Node) -> bool {
+        let mut node = Some(node);
         while let Some(current) = node {
             if std::ptr::eq(current, &self.task().node) {
                 return true;
@@ -46,6 +54,7 @@ impl<R> Joining<R> {
     }
 
     /// What the ended task left.
+    #[inline]
     pub(crate) fn take(&mut self) -> Result<R, JoinError> {
         let task = self.task();
         match task.outcome.get() {
@@ -59,15 +68,17 @@ impl<R> Joining<R> {
         }
     }
 
+    #[inline(always)]
     #[track_caller]
     fn join(&mut self) -> Result<R, JoinError> {
-        wait::begin()?;
+        let cooperator = wait::begin()?;
         if !self.has_ended() {
             if self.is_self_or_ancestor() {
                 return Err(JoinError::Deadlock);
             }
             let task = self.task();
-            wait::acquire(&task.ended, Reason::on("join", Detail::Task(task.id.0)))?;
+            let reason = Reason::on("join", Detail::Task(task.id.0));
+            wait::queue(cooperator, &task.ended, 0, reason, Location::caller())?;
             task.ended.release();
         }
         self.take()
@@ -117,6 +128,7 @@ macro_rules! join_handle_methods {
         ///
         /// # Errors
         /// See [`JoinError`].
+        #[inline(always)]
         #[track_caller]
         pub fn join(&mut self) -> Result<R, JoinError> {
             self.joining.join()

@@ -21,6 +21,31 @@ pub(crate) fn refuse(cooperator: &Cooperator) -> Killed {
         return Killed { cause: Cause::Unwinding, task: task.id };
     }
     let killed = wait::delivered(cooperator);
+    pass(cooperator, task, &killed);
+    killed
+}
+
+/// The same of a wait for what may have come meanwhile: it was told of the kill only if there is nothing to take.
+#[cold]
+#[track_caller]
+pub(crate) fn refuse_unless<T>(cooperator: &Cooperator, taken: impl FnOnce() -> Option<T>) -> Result<T, Killed> {
+    let task = Task::running(cooperator);
+    if std::thread::panicking() {
+        return taken().ok_or(Killed { cause: Cause::Unwinding, task: task.id });
+    }
+    let (origin, killed) = (task.origin.get(), task.fiber.killed().expect("only called when killed"));
+    pass(cooperator, task, &killed);
+    taken().ok_or_else(|| {
+        // SAFETY: an origin is this task's or an ancestor's node, which outlive it.
+        if let Some(origin) = unsafe { origin.as_ref() } {
+            origin.set_delivered();
+        }
+        killed
+    })
+}
+
+/// Counts a refusal, and gives way.
+fn pass(cooperator: &Cooperator, task: &Task, killed: &Killed) {
     let refusals = task.fiber.refusals.get().saturating_add(1);
     task.fiber.refusals.set(refusals);
     cooperator.counters.refused.add(1);
@@ -38,7 +63,6 @@ pub(crate) fn refuse(cooperator: &Cooperator) -> Killed {
         task.fiber.reason.set(Reason::new("refused wait"));
         cooperator.scheduler.give_way();
     }
-    killed
 }
 
 /// Returns `Err(Killed)` if the task was killed, and does nothing else. Not a wait point when it returns `Ok`.

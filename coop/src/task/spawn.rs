@@ -21,6 +21,7 @@ use crate::cooperator::{Cooperator, OrphanPanic};
 use crate::coordinator::{Coordinated, Coordinator};
 use crate::error::{Cause, TaskId};
 use crate::fiber::Fiber;
+use crate::in_place::write_fields;
 use crate::stack::{self, Stack};
 use crate::switch::{self, Context};
 use crate::sys;
@@ -326,12 +327,8 @@ where
     // SAFETY: `place` is aligned, unused memory of the right size: on a free stack or fresh from the allocator. The frames of
     // the task begin below it.
     unsafe {
-        let context = match has_stack {
-            true => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), first_frame::<F, R>, place.cast()),
-            false => Context::unset(),
-        };
         let task = &raw mut (*place).task;
-        write_record(task, cooperator, context, description, options, stack, vtable, Location::caller());
+        write_record(task, cooperator, first_frame::<F, R>, description, options, stack, vtable, Location::caller());
         (&raw mut (*place).payload).write(UnsafeCell::new(Payload { closure: ManuallyDrop::new(f) }));
         let task = &*task;
         if has_stack {
@@ -366,12 +363,12 @@ fn stack_size(cooperator: &Cooperator, description: &Description, options: Optio
 /// Writes the record of a new task, in its place, and counts it.
 ///
 /// # Safety
-/// `place` is unused memory for a `Task`, and `vtable` that of the package it is in.
+/// `place` is unused memory for a `Task`: if there is a stack, on it, with nothing below. `vtable` and `entry` are those of the package it is in.
 #[allow(clippy::too_many_arguments)]
 unsafe fn write_record(
     place: *mut Task,
     cooperator: &Cooperator,
-    context: Context,
+    entry: unsafe extern "C" fn(*mut ()) -> !,
     description: &'static Description,
     options: Options,
     stack: Option<Stack>,
@@ -384,15 +381,22 @@ unsafe fn write_record(
     description.count_spawn(cooperator.counters.row.get());
     // SAFETY: the caller's promise. The record's own address goes into it: it does not move.
     unsafe {
-        place.write(Task {
-            fiber: Fiber::new(context, spawned_at),
-            node: Node::new(Kind::Task),
+        let context = match stack {
+            Some(_) => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), entry, place.cast()),
+            None => Context::unset(),
+        };
+        #[cfg(asan)]
+        let context = match &stack {
+            Some(stack) => context.on(stack.top().wrapping_sub(stack.size()), stack.size()),
+            None => context,
+        };
+        write_fields!(place => Task {
             frame: Cell::new(&raw const (*place).node),
             origin: Cell::new(ptr::null()),
-            id,
+            id: id,
             cooperator: cooperator.id,
             name: options.name.unwrap_or(description.name()),
-            description,
+            description: description,
             ended: Coordinator::held(),
             joiner: Coordinated::new(),
             outcome: Cell::new(Outcome::None),
@@ -400,9 +404,11 @@ unsafe fn write_record(
             was_born_killed: Cell::new(false),
             panic_caught: Cell::new(None),
             has_handle: Cell::new(true),
-            stack,
-            vtable,
-            spawned_at,
+            stack: stack,
+            vtable: vtable,
+            spawned_at: spawned_at;
+            fiber => |fiber| Fiber::write(fiber, context, spawned_at),
+            node => |node| Node::write(node, Kind::Task),
         });
     }
 }

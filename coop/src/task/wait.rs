@@ -2,7 +2,7 @@
 
 use super::{Task, kill};
 use crate::cooperator::{Cooperator, no_cooperator_text};
-use crate::coordinator::{Coordinated, Coordinator, Settled, Wait};
+use crate::coordinator::{Coordinator, Settled, Wait};
 use crate::error::Killed;
 use crate::fiber::Reason;
 use std::io;
@@ -71,10 +71,21 @@ pub(crate) fn acquire(coordinator: &Coordinator, reason: Reason) -> Result<(), K
     if coordinator.take() {
         return Ok(());
     }
-    let entry = Coordinated::new();
-    let wait = Wait::new(&cooperator.scheduler);
-    // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry; the coordinator is
-    // borrowed for as long.
-    unsafe { wait.enlist(coordinator, &entry, 0) };
-    park(cooperator, &wait, reason, Location::caller()).map(drop)
+    queue(cooperator, coordinator, 0, reason, Location::caller())
+}
+
+/// Waits in the queue of `coordinator`, which is held, until it is handed over; a kill that ends it has been delivered. Right after
+/// [`begin`].
+#[inline(always)]
+pub(crate) fn queue(
+    cooperator: &Cooperator,
+    coordinator: &Coordinator,
+    wants: u32,
+    reason: Reason,
+    place: &'static Location<'static>,
+) -> Result<(), Killed> {
+    match coordinator.wait(&cooperator.scheduler, true, wants, reason, place) {
+        Settled::Won(_) => Ok(()),
+        Settled::Killed => Err(delivered(cooperator)),
+    }
 }

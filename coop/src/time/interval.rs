@@ -72,9 +72,8 @@ impl Interval {
         let cooperator = task::begin()?;
         if self.next > Instant::now() {
             sleep_to(cooperator, self.next.nanos())?;
-        } else if cooperator.scheduler.spend() {
-            // The tick is ours: giving way is not kill-checked.
-            cooperator.scheduler.give_way();
+        } else {
+            cooperator.scheduler.spend_little();
         }
         Ok(self.take())
     }

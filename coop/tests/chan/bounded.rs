@@ -34,6 +34,40 @@ fn both_ends_wait_in_order() {
 }
 
 #[coop::test]
+fn what_is_a_waiting_receivers_takes_no_place() {
+    let (tx, rx) = chan::bounded(1);
+    let trace = Trace::default();
+    coop::wait_all(|s| {
+        s.spawn(|| trace.say(format!("got {:?}", rx.recv())));
+        settle();
+        assert_eq!((tx.try_send(1), tx.len(), tx.is_full()), (Ok(()), 0, false), "it is as good as received");
+        assert_eq!((tx.try_send(2), tx.len(), tx.is_full()), (Ok(()), 1, true));
+        assert_eq!(tx.try_send(3), Err(TrySendError::Full(3)));
+        settle();
+        trace.expect(&["got Ok(1)"]);
+        assert_eq!(rx.recv(), Ok(2));
+        // A place that becomes free in this way is first of all that of who has waited for it.
+        s.spawn(|| trace.say(format!("got {:?}", rx.recv())));
+        settle();
+        let permit = tx.reserve().unwrap();
+        s.spawn(|| trace.say(format!("sent 5: {:?}", tx.send(5))));
+        settle();
+        permit.send(4);
+        assert_eq!(tx.try_send(6), Err(TrySendError::Full(6)), "the sender of 5 was before");
+        settle();
+        trace.expect(&["got Ok(4)", "sent 5: Ok(())"]);
+        assert_eq!(rx.recv(), Ok(5));
+        // As a Handle that is given up, it is in nobody's hands again, though there is one too many then.
+        tx.send(7).unwrap();
+        let handle = s.start(op::receive(&rx));
+        assert_eq!((tx.try_send(8), tx.len()), (Ok(()), 1));
+        drop(handle);
+        assert_eq!((tx.len(), tx.try_send(9)), (2, Err(TrySendError::Full(9))));
+        assert_eq!((rx.recv(), rx.recv()), (Ok(7), Ok(8)));
+    });
+}
+
+#[coop::test]
 fn a_place_that_was_given_and_not_used_goes_to_the_next() {
     let (tx, rx) = chan::bounded(1);
     tx.send(0).unwrap();

@@ -2,7 +2,7 @@
 
 use super::child;
 use coop::Builder;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn raise() {
@@ -12,15 +12,14 @@ fn raise() {
 
 #[test]
 fn idle_and_busy_cooperators_print_their_trees() {
-    let said = child::run(child::test(module_path!(), "one_is_idle_and_one_is_busy"));
+    let ends = ["  sleeper #2: sleep for another", "  spinner #2: ready"];
+    let said = child::run_in_steps(child::test(module_path!(), "one_is_idle_and_one_is_busy"), &ends);
     assert_eq!(
         said.matches("coop: dump of Cooperator 'idle', 2 tasks, asked for by SIGQUIT:\nroot #1: ").count(),
         1,
         "{said}"
     );
     assert_eq!(said.matches("coop: dump of Cooperator 'cooperator-1', 2 tasks").count(), 1, "{said}");
-    assert!(said.contains("  sleeper #2: sleep for another"), "{said}");
-    assert!(said.contains("  spinner #2: ready"), "{said}");
 }
 
 #[test]
@@ -33,15 +32,20 @@ fn one_is_idle_and_one_is_busy() {
         .run(|| {
             coop::TaskBuilder::new().name("sleeper").daemon().spawn(|| coop::sleep(Duration::from_secs(3600)));
             let busy = coop::cooperators().get(1).unwrap().clone();
-            let spin = || while coop::yield_now().is_ok() {};
+            static SPINS: AtomicBool = AtomicBool::new(false);
             #[coop::task(name = "spinner")]
-            fn spinner(spin: fn()) {
-                spin();
+            fn spinner() {
+                while coop::yield_now().is_ok() {
+                    SPINS.store(true, Ordering::SeqCst);
+                }
             }
-            let _spinner = spinner::submit(&busy, spin).map_err(drop).unwrap();
-            coop::sleep(Duration::from_millis(50)).unwrap();
+            let _spinner = spinner::submit(&busy).map_err(drop).unwrap();
+            while !SPINS.load(Ordering::SeqCst) {
+                coop::sleep(Duration::from_millis(1)).unwrap();
+            }
             raise();
-            coop::sleep(Duration::from_millis(300)).unwrap();
+            child::step();
+            child::step();
         })
         .unwrap();
 }
@@ -50,10 +54,9 @@ fn one_is_idle_and_one_is_busy() {
 fn a_task_that_gives_way_to_nobody_is_shown_by_its_backtrace() {
     let mut command = child::test(module_path!(), "it_gives_way_to_nobody");
     command.env("COOP_DUMP", "sigquit");
-    let said = child::run(command);
-    assert!(said.contains("comes when its loop has its turn; until then: task #1 'root'"), "{said}");
+    let until_then = "comes when its loop has its turn; until then: task #1 'root'";
+    let said = child::run_in_steps(command, &[until_then, "coop: dump of Cooperator 'stuck', 1 tasks"]);
     assert!(said.contains("gives_way_to_nobody"), "{said}");
-    assert!(said.contains("coop: dump of Cooperator 'stuck', 1 tasks"), "and it comes then: {said}");
 }
 
 #[test]
@@ -63,11 +66,10 @@ fn it_gives_way_to_nobody() {
         .name("stuck")
         .run(|| {
             raise();
-            let began = Instant::now();
-            while began.elapsed() < Duration::from_millis(1800) {
+            while !child::may_step() {
                 std::hint::spin_loop();
             }
-            coop::sleep(Duration::from_millis(20)).unwrap();
+            child::step();
         })
         .unwrap();
 }
@@ -89,8 +91,7 @@ fn handler() -> usize {
 
 #[test]
 fn an_earlier_handler_is_called_too_and_put_back() {
-    let said = child::run(child::test(module_path!(), "there_was_a_handler_before"));
-    assert!(said.contains("coop: dump of Cooperator"), "{said}");
+    child::run_in_steps(child::test(module_path!(), "there_was_a_handler_before"), &["coop: dump of Cooperator"]);
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn there_was_a_handler_before() {
         .run(|| {
             assert_ne!(handler(), before);
             raise();
-            coop::sleep(Duration::from_millis(200)).unwrap();
+            child::step();
             assert_eq!(CALLS.load(Ordering::SeqCst), 1);
         })
         .unwrap();

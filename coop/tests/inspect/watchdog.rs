@@ -213,7 +213,7 @@ fn a_hook_that_panics_harms_nobody() {
 
 #[test]
 fn waits_that_take_too_long_are_reported_once_each() {
-    let said = child::run(child::test(module_path!(), "one_waits_for_long"));
+    let said = child::run_in_steps(child::test(module_path!(), "one_waits_for_long"), &["'patient' has waited for"]);
     assert_eq!(said.matches("'patient' has waited for").count(), 1, "{said}");
     assert!(said.contains("patient #2: recv on fd"), "{said}");
     assert!(!said.contains("'root' has waited"), "a sleep says itself how long it takes: {said}");
@@ -227,7 +227,9 @@ fn one_waits_for_long() {
         .run(|| {
             let (near, far) = coop::net::UnixStream::pair().unwrap();
             let mut patient = coop::TaskBuilder::new().name("patient").spawn(move || near.recv(&mut [0; 1]));
-            coop::sleep(Duration::from_millis(600)).unwrap();
+            // Long enough for a second report, if there was one.
+            coop::sleep(Duration::from_millis(500)).unwrap();
+            child::step();
             drop(far);
             patient.join().unwrap().unwrap();
         })

@@ -26,9 +26,14 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
-        x as u8
+        x.to_ne_bytes()
     };
-    (0..len).map(|_| next()).collect()
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        bytes.extend(next());
+    }
+    bytes.truncate(len);
+    bytes
 }
 
 /// By the ring, by one that knows no such operation, by epoll.

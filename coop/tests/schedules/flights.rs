@@ -74,6 +74,7 @@ impl<'s, O: Operation> Flight<'s, O> {
             cx.world.catch_up();
             (Fate::AtOnce(0), result)
         } else {
+            let untold = cx.model(|model| model.untold());
             let (fate, result) = cx.wait(|_| None, &[(0, Place::Landed(number))], || joined(handle.wait()));
             // A refused wait gives way before it cancels: what has come by then is given.
             if cx.model(|model| model.has_landed(number)) {
@@ -81,6 +82,9 @@ impl<'s, O: Operation> Flight<'s, O> {
                     Fate::Won(_) => "a Handle waited for",
                     _ => "a Handle that landed while its wait was refused",
                 });
+                if matches!(fate, Fate::Refused(_)) {
+                    cx.model(|model| model.take_back(&untold));
+                }
                 taken = Some(cx.model(|model| landed(model, number)));
                 (Fate::AtOnce(0), result)
             } else {

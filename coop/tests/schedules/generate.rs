@@ -1,5 +1,6 @@
 //! From a seed to a program.
 
+use super::exhaustive;
 use super::program::*;
 use super::random::Random;
 
@@ -86,6 +87,9 @@ enum Kind {
 }
 
 pub fn generate(seed: u64) -> Program {
+    if seed >= exhaustive::FIRST {
+        return exhaustive::generate(seed);
+    }
     let mut random = Random::new(seed);
     let mut weights = KINDS.to_vec();
     // Each program does without some kinds of acts, so that others meet more often.
@@ -115,6 +119,7 @@ pub fn generate(seed: u64) -> Program {
     let Generator { mut random, plans, .. } = generator;
     Program {
         seed,
+        is_by_queue: false,
         plans,
         held: std::array::from_fn(|_| random.one_in(4)),
         capacities: std::array::from_fn(|_| 1 + random.below(3)),
@@ -222,13 +227,14 @@ impl Generator {
             Kind::Scope => place.nesting < DEEPEST_BLOCK && !place.is_cleanup,
             _ => true,
         };
-        let weights: Vec<(Kind, usize)> = self.weights.iter().copied().filter(|(kind, _)| suits(*kind)).collect();
-        let sum: usize = weights.iter().map(|(_, weight)| weight).sum();
+        // Asked for each step of millions of programs: without a list.
+        let mut weights = self.weights.iter().copied().filter(|(kind, _)| suits(*kind));
+        let sum: usize = weights.clone().map(|(_, weight)| weight).sum();
         if sum == 0 {
             return Kind::Yield;
         }
         let mut at = self.random.below(sum);
-        for (kind, weight) in weights {
+        for (kind, weight) in weights.by_ref() {
             if at < weight {
                 return kind;
             }

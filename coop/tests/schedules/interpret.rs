@@ -1,7 +1,7 @@
 //! Running a program: each step is made in the model and in the runtime, and both must agree.
 
 use super::handles::{self, Joinable, Owned};
-use super::model::{Body, Cause, Delivered, Fate, LOCKS, Place, State};
+use super::model::{Body, Cause, Delivered, Fate, LOCKS, Model, Place, State};
 use super::prizes::{Held, Prize, Taken, redeem, split, take_at_once, take_lock, won};
 use super::program::{Act, Keep, Step, TaskNo};
 use super::races;
@@ -355,8 +355,16 @@ fn send(cx: &Cx, step: &Step, channel: usize) -> Result<(), Failure> {
     };
     let message = cx.world.message(channel);
     let (number, place, mut taken) = (message.number, Place::Reserve(channel), None);
-    let (fate, result) =
-        cx.wait(|model| take_at_once(model, &[(0, place)], &mut taken), &[(0, place)], || guard.sender.send(message));
+    let at_once = |model: &mut Model| {
+        let index = take_at_once(model, &[(0, place)], &mut taken);
+        // It is in the channel before others have their turn.
+        if matches!(taken, Some(Taken::Place(_, true))) {
+            model.send_by_permit(channel, number);
+        }
+        index
+    };
+    let (fate, result) = cx.wait(at_once, &[(0, place)], || guard.sender.send(message));
+    let is_sent = matches!(taken, Some(Taken::Place(_, true)));
     let (killed, closed) = match result {
         Ok(()) => (None, None),
         Err(SendError::Killed(killed, message)) => (message.arrives(), (Some(killed), None)).1,
@@ -365,7 +373,9 @@ fn send(cx: &Cx, step: &Step, channel: usize) -> Result<(), Failure> {
     cx.agree(step, &fate, killed)?;
     match (won(cx, &fate, place, taken), closed) {
         (Taken::Place(_, true), None) => {
-            cx.model(|model| model.send_by_permit(channel, number));
+            if !is_sent {
+                cx.model(|model| model.send_by_permit(channel, number));
+            }
             cx.note(step, 43, || format!("message {number} is in ch{channel}"));
             Ok(())
         }

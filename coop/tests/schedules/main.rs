@@ -8,8 +8,10 @@
 //!
 //! ```text
 //! COOP_SEED=17 cargo test -p coop --test schedules      that program, with the trace of its run
-//! COOP_SEEDS=2000000 cargo test -p coop --test schedules    more of them
+//! COOP_SEEDS=2000000 cargo test -p coop --test schedules    so many of them; without debug assertions there are as many
 //! ```
+//!
+//! Small trees are not left to chance: each there is, in every state, is killed at every step ([`exhaustive`]).
 //!
 //! What is checked: no task outlives its parent or scope; a kill reaches everything below at its next wait, unless shielded, and
 //! its cause is the outermost; a wait that was handed something succeeds, killed or not, and no other does; every waiter is
@@ -18,6 +20,7 @@
 //! first error or panic of a scope goes on; time moves only when nothing can run; bytes, messages, values and locks are
 //! conserved; no task, stack, operation or timer is left over; the same seed gives the same trace.
 
+mod exhaustive;
 mod flights;
 mod generate;
 mod handles;
@@ -41,7 +44,8 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::time::Duration;
 
-const SEEDS: u64 = 100_000;
+/// Optimised, a program takes some 60 µs.
+const SEEDS: u64 = if cfg!(debug_assertions) { 100_000 } else { 2_000_000 };
 
 /// What the programs of a full run must have reached, each at least this often, for the run to mean anything.
 const OFTEN: u64 = 5;
@@ -83,6 +87,7 @@ const REACHED: [&str; 35] = [
     "the ring's completion beats the kill",
 ];
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn random_programs_do_what_the_model_says() {
     if let Some(share) = workers::share() {
@@ -92,11 +97,28 @@ fn random_programs_do_what_the_model_says() {
         return replay(seed);
     }
     let seeds = workers::number("COOP_SEEDS").unwrap_or(SEEDS);
-    match workers::divide(seeds) {
+    match workers::divide(0..seeds) {
         Ok(seen) => {
             println!("{seeds} programs: {seen:#?}");
             let missed: Vec<_> = REACHED.iter().filter(|what| seen.get(**what).is_none_or(|n| *n < OFTEN)).collect();
             assert!(seeds < SEEDS || missed.is_empty(), "hardly reached: {missed:?}");
+        }
+        Err(failure) => panic!("{}", minimise::report(failure.seed, &failure.text)),
+    }
+}
+
+/// Not by chance: every small tree, in every state ([`exhaustive`]).
+#[test]
+fn every_small_tree_is_killed_at_every_step() {
+    if workers::number("COOP_SEED").is_some() {
+        return;
+    }
+    let count = exhaustive::count();
+    match workers::divide(exhaustive::FIRST..exhaustive::FIRST + count) {
+        Ok(seen) => {
+            println!("{count} states of trees of at most {} tasks: {seen:#?}", exhaustive::MOST_TASKS);
+            let ended = seen.get("a wait ended by an explicit kill").copied().unwrap_or(0);
+            assert!(ended > count / 10, "{ended} of {count} kills found somebody waiting");
         }
         Err(failure) => panic!("{}", minimise::report(failure.seed, &failure.text)),
     }
@@ -129,10 +151,9 @@ fn run(program: Program, spare: &mut SpareStacks, is_kept: bool) -> u64 {
         report::saw("a program of more than fifty tasks");
     }
     let orphans = if program.orphan_kills_parent { OrphanPanic::KillParent } else { OrphanPanic::Log };
-    let builder = Builder::new()
-        .virtual_time()
-        .simulated_ring()
-        .seed(program.seed)
+    let builder = Builder::new().virtual_time().simulated_ring();
+    let builder = if program.is_by_queue { builder } else { builder.seed(program.seed) };
+    let builder = builder
         .stack(64 * 1024)
         .root_stack(64 * 1024)
         // Nothing waits that long: a program that is stuck shows as time that moves for no reason.

@@ -14,6 +14,8 @@ pub const CHANNELS: usize = 2;
 #[derive(Debug)]
 pub struct Program {
     pub seed: u64,
+    /// Ready tasks run in the order of their queue, and not by chance.
+    pub is_by_queue: bool,
     pub plans: Vec<Plan>,
     /// Which Coordinators are held by nobody in the beginning.
     pub held: [bool; COORDINATORS],

@@ -194,9 +194,6 @@ impl Cx<'_> {
         let fate = match (refused, &result) {
             (Some(cause), _) => Fate::Refused(cause),
             (None, Ok(_)) => {
-                if was_in_flight {
-                    self.model(|model| model.perhaps_deliver(self.me));
-                }
                 if self.model(|model| model.killed(self.me)).is_some() {
                     saw("the ring's completion beats the kill");
                 }
@@ -237,14 +234,14 @@ fn note_received(cx: &Cx, step: &Step, result: io::Result<usize>) {
 }
 
 pub fn socket_send(cx: &Cx, step: &Step, n: usize) -> Result<(), Failure> {
-    let result = cx.loosely(step, false, || split_killed(cx.world.loose.socket.0.send(&[7; 32][..n])))?;
+    let result = cx.loosely(step, false, || split_killed(cx.world.loose.socket().0.send(&[7; 32][..n])))?;
     note_sent(cx, step, result);
     Ok(())
 }
 
 pub fn socket_receive(cx: &Cx, step: &Step) -> Result<(), Failure> {
     let mut buffer = [0; 8];
-    let result = cx.loosely(step, false, || split_killed(cx.world.loose.socket.1.recv(&mut buffer)))?;
+    let result = cx.loosely(step, false, || split_killed(cx.world.loose.socket().1.recv(&mut buffer)))?;
     note_received(cx, step, result);
     Ok(())
 }
@@ -274,8 +271,8 @@ pub fn run_loose(cx: &Cx, step: &Step, race: &SocketRace) -> Result<(), Failure>
     let out = cx.loosely(step, false, || {
         if race.default {
             coop::select! {
-                n = op::recv(&loose.socket.1, &mut buffer), if race.socket => Out::Received(n),
-                n = op::send(&loose.socket.0, &bytes[..race.send.unwrap_or(0)]), if race.send.is_some() => Out::Sent(n),
+                n = op::recv(&loose.socket().1, &mut buffer), if race.socket => Out::Received(n),
+                n = op::send(&loose.socket().0, &bytes[..race.send.unwrap_or(0)]), if race.send.is_some() => Out::Sent(n),
                 got = op::receive(&loose.receiver), if race.receive => Out::Message(got.ok()),
                 guard = op::lock(&loose.mutex), if race.lock => Out::Locked(guard),
                 _ = op::after(after), if race.after.is_some() => Out::Late,
@@ -287,8 +284,8 @@ pub fn run_loose(cx: &Cx, step: &Step, race: &SocketRace) -> Result<(), Failure>
                 _ = op::after(after), if race.after.is_some() => Out::Late,
                 guard = op::lock(&loose.mutex), if race.lock => Out::Locked(guard),
                 got = op::receive(&loose.receiver), if race.receive => Out::Message(got.ok()),
-                n = op::send(&loose.socket.0, &bytes[..race.send.unwrap_or(0)]), if race.send.is_some() => Out::Sent(n),
-                n = op::recv(&loose.socket.1, &mut buffer), if race.socket => Out::Received(n),
+                n = op::send(&loose.socket().0, &bytes[..race.send.unwrap_or(0)]), if race.send.is_some() => Out::Sent(n),
+                n = op::recv(&loose.socket().1, &mut buffer), if race.socket => Out::Received(n),
                 complete => Out::Nothing,
             }
         }

@@ -150,7 +150,7 @@ impl<'scope, 'b: 'scope> Nursery for Inside<'scope, '_, 'b> {
                 let Some(buffer) = means.buffers.borrow_mut().pop() else {
                     return;
                 };
-                let handle = scope.start(op::recv(&means.world.loose.socket.1, buffer));
+                let handle = scope.start(op::recv(&means.world.loose.socket().1, buffer));
                 let started = |result| Prize::Bytes(prizes::taken(result));
                 let joined = |result| prizes::waited_bytes(prizes::taken(result));
                 Box::new(Flight::new(cx, None, handle, started, joined))

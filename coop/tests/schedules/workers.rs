@@ -6,6 +6,7 @@ use coop::__private::SpareStacks;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
@@ -54,7 +55,7 @@ impl Share {
         for seed in (self.first..self.end).step_by(self.step as usize) {
             self.progress.write_all_at(&seed.to_ne_bytes(), 0).expect("memory takes eight bytes");
             let hash = run(generate::generate(seed), &mut spare, false);
-            if seed % REPEATED == self.first {
+            if seed % REPEATED == self.first % REPEATED {
                 // On stacks at other addresses.
                 let again = run(generate::generate(seed), &mut SpareStacks::default(), false);
                 if hash != again {
@@ -69,10 +70,10 @@ impl Share {
     }
 }
 
-/// Has as many processes as there are cores run the seeds below `end`. Gives what was reached, and how often.
-pub fn divide(end: u64) -> Result<BTreeMap<String, u64>, Failure> {
+/// Has as many processes as there are cores run these seeds. Gives what was reached, and how often.
+pub fn divide(seeds: Range<u64>) -> Result<BTreeMap<String, u64>, Failure> {
     let step = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let mut workers: Vec<Worker> = (0..step).map(|first| Worker::start(first, step, end)).collect();
+    let mut workers: Vec<Worker> = (0..step).map(|n| Worker::start(seeds.start + n, step, seeds.end)).collect();
     let mut seen = BTreeMap::new();
     loop {
         let Some(index) = workers.iter_mut().position(Worker::is_over) else {

@@ -8,7 +8,7 @@ use coop::Coordinator;
 use coop::chan::{Receiver, Sender};
 use coop::net::UnixStream;
 use coop::sync::Mutex;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 /// What a task that was told to panic panics with: the number of the step.
@@ -36,7 +36,8 @@ pub struct World {
 
 /// What the ring decides about is not modelled; of it only is checked that nothing is lost or doubled.
 pub struct Loose {
-    pub socket: (UnixStream, UnixStream),
+    /// Made for the first who wants it: most programs do without.
+    socket: OnceCell<(UnixStream, UnixStream)>,
     pub bytes_sent: Cell<u64>,
     pub bytes_received: Cell<u64>,
     pub sender: Sender<Message>,
@@ -46,6 +47,12 @@ pub struct Loose {
     pub messages_received: Cell<u32>,
     /// For `Spin`: one pair each.
     pub pings: RefCell<Vec<Option<Rc<(UnixStream, UnixStream)>>>>,
+}
+
+impl Loose {
+    pub fn socket(&self) -> &(UnixStream, UnixStream) {
+        self.socket.get_or_init(|| UnixStream::pair().expect("a pair of sockets"))
+    }
 }
 
 /// A message knows whether it arrived.
@@ -91,7 +98,7 @@ impl World {
             shared: RefCell::new((0..count).map(|_| None).collect()),
             is_over: Cell::new(false),
             loose: Loose {
-                socket: UnixStream::pair().expect("a pair of sockets"),
+                socket: OnceCell::new(),
                 bytes_sent: Cell::new(0),
                 bytes_received: Cell::new(0),
                 sender,
@@ -144,12 +151,11 @@ impl World {
         let loose = &self.loose;
         let mut left = 0;
         let mut buffer = [0; 256];
-        loop {
+        while let Some((_, far)) = loose.socket.get() {
             use std::os::fd::AsRawFd;
             // SAFETY: a buffer of the length that is given.
-            let n = unsafe {
-                libc::recv(loose.socket.1.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-            };
+            let n =
+                unsafe { libc::recv(far.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
             match u64::try_from(n) {
                 Ok(n @ 1..) => left += n,
                 _ => break,

@@ -96,7 +96,7 @@ fn words(outcome: &Outcome) -> String {
 }
 
 fn simulated(seed: u64) -> Driver {
-    Driver::Simulated(Box::new(Simulated::with(Rc::new(Chance::new(seed, &Quieted::default(), false)), None)))
+    Simulated::with(Rc::new(Chance::new(seed, &Quieted::default(), false)), None).into()
 }
 
 /// The rings of the kernel, by name; without io_uring, if that is refused here.

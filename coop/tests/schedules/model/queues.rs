@@ -93,7 +93,8 @@ impl Channel {
     }
 
     fn has_place(&self) -> bool {
-        self.messages.len() + self.promised_places < self.capacity
+        // What is set aside for a receiver is as good as received.
+        self.messages.len() - self.promised_messages + self.promised_places < self.capacity
     }
 }
 
@@ -322,6 +323,7 @@ impl Model {
             Place::Receive(channel) if self.can_receive(channel) => {
                 let has_message = self.channels[channel].has_message();
                 self.channels[channel].promised_messages += usize::from(has_message);
+                self.serve(channel);
                 has_message
             }
             Place::Reserve(channel) if self.can_reserve(channel) => {

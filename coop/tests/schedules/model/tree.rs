@@ -192,12 +192,17 @@ impl Model {
         !origins.is_empty()
     }
 
-    /// A wait may have been told of the kill in effect, and have succeeded nevertheless.
-    pub fn perhaps_deliver(&mut self, task: TaskNo) {
-        if let Some((origin, _)) = self.effective(self.tasks[task].frame)
-            && self.nodes[origin].delivered == Delivered::No
-        {
-            self.nodes[origin].delivered = Delivered::Perhaps;
+    /// Which nodes' kills no wait was told of.
+    pub fn untold(&self) -> Vec<bool> {
+        self.nodes.iter().map(|node| node.delivered == Delivered::No).collect()
+    }
+
+    /// A wait that was to be told of a kill has succeeded: of those that nobody had been told of before, only others can have been.
+    pub fn take_back(&mut self, untold: &[bool]) {
+        for (node, _) in self.nodes.iter_mut().zip(untold).filter(|(_, was_untold)| **was_untold) {
+            if node.delivered == Delivered::Yes {
+                node.delivered = Delivered::Perhaps;
+            }
         }
     }
 
