@@ -304,7 +304,8 @@ impl Cooperator {
         }
         // The bell's poll, and those of what was forgotten.
         self.slots.all().into_iter().for_each(|user_data| self.cancel(user_data));
-        while self.in_flight() != 0 {
+        // What lingers may do so for ever: who began it has left with it what it needs.
+        while self.in_flight() > self.slots.lingering() {
             self.drive(Patience::Forever);
         }
         left
@@ -313,7 +314,7 @@ impl Cooperator {
     /// Whether anything outside can still make a task runnable: an operation in flight, a signal, another thread.
     pub(crate) fn can_be_woken(&self) -> bool {
         let bells = usize::from(self.bell.is_watched.get());
-        self.has_remotes() || self.in_flight() > bells || self.wakers.get() != 0
+        self.has_remotes() || self.in_flight() > bells + self.slots.lingering() || self.wakers.get() != 0
     }
 
     /// Whether a Remote exists, or the last has left something.
