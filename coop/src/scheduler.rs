@@ -240,6 +240,8 @@ impl Scheduler {
             // SAFETY: as in `enqueue`.
             let next = unsafe { (*first).next.get() };
             self.first.set(next);
+            // Its turn is the next but one, or later; if it was parked for long, its memory is far away.
+            sys::prefetch(next.cast());
             if next.is_null() {
                 self.last.set(ptr::null());
             }

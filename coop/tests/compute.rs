@@ -56,6 +56,7 @@ fn a_piece_that_no_thread_has_begun_is_withdrawn_by_a_kill() {
     assert_eq!(ran.load(SeqCst), 0);
 }
 
+#[cfg_attr(panic = "abort", ignore = "panics, or starts itself again")]
 #[coop::test(real_time)]
 fn a_panic_goes_on_in_the_task_and_the_thread_lives() {
     for _ in 0..10 {

@@ -125,6 +125,7 @@ fn a_call_may_run_a_cooperator_of_its_own() {
     });
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn a_panic_goes_on_in_the_task_that_waits() {
     coop::run(|| {
@@ -162,6 +163,7 @@ fn a_task_that_is_killed_while_its_call_runs_goes_on_and_the_thread_drops_the_re
     });
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn what_a_result_that_nobody_wants_does_when_it_is_dropped_harms_no_thread() {
     struct Bomb;
@@ -214,6 +216,7 @@ fn a_task_that_is_already_killed_drops_its_call_unused() {
     });
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn more_calls_than_threads_queue_and_one_that_is_killed_in_the_queue_never_runs() {
     child!(|| coop::run(|| {
@@ -258,6 +261,7 @@ fn more_calls_than_threads_queue_and_one_that_is_killed_in_the_queue_never_runs(
     .succeeded();
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn where_no_thread_can_be_had_the_call_fails_and_says_why() {
     child!(|| {
@@ -342,6 +346,7 @@ fn a_handle_that_is_dropped_cancelled_or_forgotten_leaves_nothing_behind() {
     });
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn the_root_returns_though_a_call_never_does() {
     child!(|| {
@@ -356,6 +361,7 @@ fn the_root_returns_though_a_call_never_does() {
     .succeeded();
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn a_call_that_is_out_is_no_deadlock_and_one_that_was_given_up_hides_none() {
     child!(|| {
@@ -373,6 +379,7 @@ fn a_call_that_is_out_is_no_deadlock_and_one_that_was_given_up_hides_none() {
     .said("coop: deadlock: no task can run");
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[coop::test(schedules = 20)]
 fn virtual_time_stands_still_for_a_short_call() -> Result<(), Killed> {
     let limit = coop::deadline(Duration::from_micros(1), || unblock(|| 1));
@@ -440,6 +447,7 @@ fn of_many_calls_that_race_a_kill_each_result_is_delivered_or_dropped_once() {
     panic!("{} values were lost", ALIVE.load(SeqCst));
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn a_thousand_calls_leave_no_descriptor() {
     child!(|| {
@@ -464,6 +472,7 @@ fn a_thousand_calls_leave_no_descriptor() {
     .succeeded();
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn in_a_forked_child_a_call_fails_and_a_new_cooperator_has_threads_of_its_own() {
     child!(|| {
@@ -496,6 +505,7 @@ fn without_a_cooperator_it_panics_and_names_the_fix() {
 }
 
 /// A panic that has gone on in a `select!` will not come again: the Handle is spent, and disables its arm.
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[coop::test]
 fn a_panic_spends_the_handle() {
     coop::wait_all(|s| {
@@ -506,6 +516,7 @@ fn a_panic_spends_the_handle() {
     });
 }
 
+#[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn calls_on_files_and_names_say_that_there_is_no_thread_for_them_and_are_not_taken_for_killed() {
     child!(|| {

@@ -94,6 +94,11 @@ impl Pool {
             warm
         };
         self.taken.add(1);
+        #[cfg(asan)]
+        // SAFETY: the stack is free.
+        unsafe {
+            crate::switch::asan::clear(top.wrapping_sub(1 << class), 1 << class);
+        }
         // SAFETY: the top of a mapping is not null.
         Ok(Stack { top: unsafe { NonNull::new_unchecked(top) }, class: u64::from(class) })
     }

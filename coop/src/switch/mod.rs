@@ -22,7 +22,14 @@
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::{Context, prepare, switch, with_backtrace_of};
+pub(crate) use x86_64::{Context, with_backtrace_of};
+#[cfg(all(target_arch = "x86_64", not(asan)))]
+pub(crate) use x86_64::{prepare, switch};
+
+#[cfg(asan)]
+pub(crate) mod asan;
+#[cfg(asan)]
+pub(crate) use asan::{prepare, switch};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("coop's stack switch is written for x86_64 only so far");

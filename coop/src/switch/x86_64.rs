@@ -10,12 +10,21 @@ pub(crate) struct Context {
     pub(crate) rsp: usize,
     rbx: usize,
     rbp: usize,
+    #[cfg(asan)]
+    pub(super) bounds: super::asan::Bounds,
 }
 
 impl Context {
     /// A context that must be written by a [`switch`] away, or by [`prepare`], before anything switches to it.
     pub(crate) const fn unset() -> Self {
-        Context { rip: 0, rsp: 0, rbx: 0, rbp: 0 }
+        Context {
+            rip: 0,
+            rsp: 0,
+            rbx: 0,
+            rbp: 0,
+            #[cfg(asan)]
+            bounds: super::asan::Bounds::UNKNOWN,
+        }
     }
 }
 
@@ -28,7 +37,14 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
     debug_assert!(top.addr().is_multiple_of(16));
     // The trampoline finds its argument in rbx and the function in rbp, the two registers a switch restores.
     let trampoline: unsafe extern "C" fn() -> ! = trampoline;
-    Context { rip: trampoline as usize, rsp: top as usize, rbx: argument as usize, rbp: entry as *const () as usize }
+    Context {
+        rip: trampoline as usize,
+        rsp: top as usize,
+        rbx: argument as usize,
+        rbp: entry as *const () as usize,
+        #[cfg(asan)]
+        bounds: super::asan::Bounds::UNKNOWN,
+    }
 }
 
 /// Saves the running flow into `from` and goes on with `to`. Returns when something switches to `from`.

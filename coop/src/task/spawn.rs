@@ -385,6 +385,11 @@ unsafe fn write_record(
             Some(_) => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), entry, place.cast()),
             None => Context::unset(),
         };
+        #[cfg(asan)]
+        let context = match &stack {
+            Some(stack) => context.on(stack.top().wrapping_sub(stack.size()), stack.size()),
+            None => context,
+        };
         write_fields!(place => Task {
             frame: Cell::new(&raw const (*place).node),
             origin: Cell::new(ptr::null()),

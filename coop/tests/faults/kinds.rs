@@ -71,7 +71,10 @@ where
         Way::Timeout => coop::timeout(LONG, || operation.wait().map(drop)),
         Way::Expired => coop::timeout(SHORT, || operation.wait().map(drop)),
         Way::Select => coop::wait_all(|s: &Scope<'_, 'a>| select(s, operation)),
-        Way::Dropped => Ok(coop::wait_all(|s: &Scope<'_, 'a>| drop(s.start(operation)))),
+        Way::Dropped => {
+            coop::wait_all(|s: &Scope<'_, 'a>| drop(s.start(operation)));
+            Ok(())
+        }
     }
 }
 
@@ -132,6 +135,36 @@ impl Story for Recv {
         by(way, op::recv(&self.0, &mut buffer))?;
         assert!(way == Way::Dropped || &buffer == b"ping\0\0\0\0");
         Ok(())
+    }
+
+    fn help(&self) {
+        self.1.send_all(b"ping").expect("there is room");
+    }
+}
+
+/// By one operation for all that comes, into buffers that the kernel is provided with.
+pub struct RecvAhead(UnixStream, UnixStream);
+
+impl Story for RecvAhead {
+    const NAME: &'static str = "recv, multishot";
+    const OPCODE: u8 = 27;
+    /// What says that there is no buffer, or no such receive, and what ends one after which another is begun.
+    const RETRIED: &'static [i32] = &[libc::EINTR, libc::ECANCELED, libc::ENOBUFS, libc::EINVAL];
+    const WAYS: &'static [Way] = NO_HANDLE;
+    /// A wait that ends lets it go on.
+    const IS_TOLD: bool = false;
+
+    fn begin() -> io::Result<Self> {
+        let (near, far) = UnixStream::pair()?;
+        Ok(RecvAhead(near, far))
+    }
+
+    fn run(&self, way: Way) -> io::Result<()> {
+        call(way, || {
+            let received = self.0.recv_ahead();
+            assert_eq!(&received.recv()?[..], b"ping");
+            Ok(())
+        })
     }
 
     fn help(&self) {

@@ -33,6 +33,11 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }
 
+/// Whether there is no ring of the kernel's below.
+fn is_epoll() -> bool {
+    std::env::var_os("COOP_DRIVER").is_some_and(|driver| driver == "epoll")
+}
+
 /// Open descriptors of this process.
 fn descriptors() -> usize {
     // The directory itself is one of them, each time.

@@ -2,7 +2,7 @@
 //! is left, and what is asked for next is done.
 
 use super::kinds::{self, Story, Way};
-use super::{alone, descriptors, run, seed};
+use super::{alone, descriptors, is_epoll, run, seed};
 use coop::__private::{Fault, Faults, Moment, census};
 use coop::io::Partial;
 use coop::{Killed, TimedOut};
@@ -21,6 +21,9 @@ fn whatever_the_kernel_says_is_told_or_done_again_and_nothing_is_lost() {
         coop::unblock(|| ()).expect("nobody kills the root");
         let mut cells = 0;
         cells += story::<kinds::Recv>(&faults);
+        if !is_epoll() {
+            cells += story::<kinds::RecvAhead>(&faults);
+        }
         cells += story::<kinds::Send>(&faults);
         cells += story::<kinds::Poll>(&faults);
         cells += story::<kinds::Accept>(&faults);
