@@ -185,12 +185,12 @@ fn main() -> ExitCode {
         eprintln!("no row has such a name; --list lists them");
         return ExitCode::FAILURE;
     }
-    if !failed.is_empty() {
-        eprintln!("FAILED: {}", failed.join(", "));
-        return ExitCode::FAILURE;
-    }
-    let markdown = format!("{}\n{tables}", origin::paragraph(&options.plan));
-    write(&[(&options.markdown, markdown), (&options.svg, plot::ratios(&measured))])
+    let failures =
+        if failed.is_empty() { String::new() } else { format!("FAILED, and not here: {}\n", failed.join(", ")) };
+    eprint!("{failures}");
+    let markdown = format!("{}{failures}\n{tables}", origin::paragraph(&options.plan));
+    let written = write(&[(&options.markdown, markdown), (&options.svg, plot::ratios(&measured))]);
+    if failed.is_empty() { written } else { ExitCode::FAILURE }
 }
 
 /// Writes what goes to files.
