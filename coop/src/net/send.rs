@@ -154,8 +154,8 @@ impl<'a> Operation for SendAll<'a> {
     }
 }
 
-/// Sends some of `buffer`: at once if it fits, else when there is room.
-/// Sends at once; through the ring together with what other tasks send, or when there is no room.
+/// Sends some of `buffer`: at once if it fits and nobody else is ready; else through the ring, together with what others send, or
+/// when there is room.
 #[inline]
 #[track_caller]
 pub(super) fn send(socket: &Socket, buffer: &[u8]) -> io::Result<usize> {
