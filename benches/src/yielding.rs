@@ -80,9 +80,10 @@ fn count() {
     YIELDS.set(YIELDS.get() + 1);
 }
 
-/// Said by each task in the end: the others have come as far, but for the rounds in which they started and end.
+/// Said by each task in the end: the others have come nearly as far. Not quite: a runtime may have taken some up a few rounds earlier,
+/// and looks after its timers and its driver in between.
 fn done(share: u64, tasks: u64) {
-    assert!(YIELDS.get() + 8 * tasks > share * tasks, "the tasks have not taken turns");
+    assert!(YIELDS.get() + 16 * tasks > share * tasks / 10 * 9, "the tasks have not taken turns");
 }
 
 /// Sees that every task has done its share; gives the time of one yield.

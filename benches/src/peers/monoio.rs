@@ -6,6 +6,7 @@ use local_sync::mpsc::bounded::{Rx, Tx};
 use local_sync::semaphore::Semaphore;
 use monoio::task::JoinHandle;
 pub use monoio::{spawn, time::sleep};
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
@@ -32,8 +33,8 @@ pub async fn join<T>(task: JoinHandle<T>) -> T {
     task.await
 }
 
-pub async fn send<T>(tx: &Tx<T>, value: T) {
-    tx.send(value).await.ok().expect("the receiver stays");
+pub async fn send<T: Debug>(tx: &Tx<T>, value: T) {
+    tx.send(value).await.expect("the receiver stays");
 }
 
 pub async fn receive<T>(rx: &mut Rx<T>) -> Option<T> {
@@ -41,7 +42,7 @@ pub async fn receive<T>(rx: &mut Rx<T>) -> Option<T> {
 }
 
 /// There is room.
-pub async fn put<T>(tx: &Tx<T>, value: T) {
+pub async fn put<T: Debug>(tx: &Tx<T>, value: T) {
     send(tx, value).await;
 }
 

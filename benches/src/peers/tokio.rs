@@ -1,5 +1,6 @@
 //! tokio on one thread, as `#[tokio::main(flavor = "current_thread")]` starts it.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -27,8 +28,8 @@ pub async fn join<T>(task: JoinHandle<T>) -> T {
 /// tokio's own `yield_now` waits for a pass of its I/O driver; to wake itself is cheaper.
 pub use futures_lite::future::yield_now;
 
-pub async fn send<T>(tx: &Sender<T>, value: T) {
-    tx.send(value).await.ok().expect("the receiver stays");
+pub async fn send<T: Debug>(tx: &Sender<T>, value: T) {
+    tx.send(value).await.expect("the receiver stays");
 }
 
 pub async fn receive<T>(rx: &mut Receiver<T>) -> Option<T> {
@@ -36,8 +37,8 @@ pub async fn receive<T>(rx: &mut Receiver<T>) -> Option<T> {
 }
 
 /// There is room.
-pub async fn put<T>(tx: &Sender<T>, value: T) {
-    tx.try_send(value).ok().expect("there is room");
+pub async fn put<T: Debug>(tx: &Sender<T>, value: T) {
+    tx.try_send(value).expect("there is room");
 }
 
 pub async fn either<T>(one: &mut Receiver<T>, other: &mut Receiver<T>) -> Option<T> {
