@@ -13,9 +13,9 @@ use std::rc::Rc;
 
 /// Bytes that were received, in a buffer of the Cooperator's, which returns there when the lease is dropped.
 ///
-/// Made by [`TcpStream::recv_leased`](super::TcpStream::recv_leased) and its like. A connection on which nothing comes holds no
-/// buffer: ten thousand idle ones need no memory for what they might receive. A lease may be kept as long as one likes; each that
-/// is kept is 16 KiB. It stays on its thread:
+/// Made by [`TcpStream::recv_leased`](super::TcpStream::recv_leased) and its like, and by [`RecvAhead`](super::RecvAhead). A
+/// connection on which nothing comes holds no buffer: ten thousand idle ones need no memory for what they might receive. A lease may
+/// be kept as long as one likes; each that is kept is 16 KiB. It stays on its thread:
 ///
 /// ```compile_fail,E0277
 /// # fn check(lease: coop::net::Lease) {

@@ -1,6 +1,7 @@
 //! Receiving ahead.
 
 use crate::common::{errno, is_killed, kind, times_out};
+use coop::__private::Faults;
 use coop::net::{Lease, RecvAhead, TcpListener, TcpStream, UnixStream};
 use coop::{Builder, Driver, Operation, op};
 use std::io::{self, Read, Write};
@@ -341,4 +342,37 @@ fn it_is_of_use_with_one_cooperator_after_the_other_and_without_one_says_so() {
         assert_eq!(coop::run(left).unwrap(), b"left");
     }
     assert!(format!("{incoming:?}").contains(&format!("socket: {}", ours.as_raw_fd())));
+}
+
+/// On a ring on which submissions fail, completions come late and in another order, and cancels miss.
+#[test]
+fn whatever_goes_wrong_on_the_ring_no_byte_does() {
+    let failed = std::cell::Cell::new(0);
+    for seed in 0..12 {
+        let faults = Faults::new(seed).often(6);
+        let all = || {
+            let (mut theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+            let sent = noise(150_000);
+            let all = sent.clone();
+            let peer = std::thread::spawn(move || all.chunks(1_111).for_each(|piece| theirs.write_all(piece).unwrap()));
+            let (ours, mut got, mut is_over) = (UnixStream::from(ours), Vec::new(), false);
+            while !is_over {
+                let incoming = ours.recv_ahead();
+                for _ in 0..9 {
+                    match incoming.recv() {
+                        Ok(chunk) if chunk.is_empty() => is_over = true,
+                        Ok(chunk) => got.extend_from_slice(&chunk),
+                        Err(_) => failed.set(failed.get() + 1),
+                    }
+                }
+                for chunk in incoming.stop().into_iter().flatten() {
+                    got.extend_from_slice(&chunk);
+                }
+            }
+            peer.join().unwrap();
+            assert!(got == sent, "seed {seed}: {} of {} bytes", got.len(), sent.len());
+        };
+        Builder::new().faulty_ring(&faults).run(all).unwrap();
+    }
+    assert!(failed.get() > 0);
 }

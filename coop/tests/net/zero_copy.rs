@@ -1,6 +1,7 @@
 //! Sending without copying.
 
 use crate::common::kind;
+use coop::__private::Faults;
 use coop::io::Partial;
 use coop::net::{TcpListener, TcpStream};
 use coop::{Builder, Driver, Killed};
@@ -265,4 +266,46 @@ fn a_killed_task_sends_nothing() -> io::Result<()> {
     drop(client);
     assert_eq!(server.recv(&mut [0; 8])?, 0);
     Ok(())
+}
+
+/// On a ring on which submissions fail, completions come late and in another order, and cancels miss: what is said to have been sent
+/// has been, and nothing else.
+#[test]
+fn whatever_goes_wrong_on_the_ring_it_is_told_what_was_sent() {
+    let failed = Cell::new(0);
+    for seed in 0..12 {
+        let faults = Faults::new(seed).often(4);
+        let all = || {
+            let (ours, mut theirs) = pair();
+            let expected = noise(2_000_000, seed);
+            let reader = std::thread::spawn(move || {
+                let mut got = Vec::new();
+                theirs.read_to_end(&mut got).unwrap();
+                got
+            });
+            let (mut done, mut turn) = (0, 0);
+            while done < expected.len() {
+                turn += 1;
+                let piece = expected[done..].iter().copied().take(70_000).collect::<Vec<_>>();
+                let len = piece.len();
+                // Each time anew: one that has seen the kernel copy does not try again.
+                let send = || ours.zero_copy().above(1).send_all(piece);
+                let result = match turn % 3 {
+                    0 => coop::timeout(Duration::from_micros(50), send),
+                    _ => send(),
+                };
+                done += match result {
+                    Ok(()) => len,
+                    Err(error) => {
+                        failed.set(failed.get() + 1);
+                        Partial::of(&error).map_or(0, |partial| partial.done)
+                    }
+                };
+            }
+            drop(ours);
+            assert!(reader.join().unwrap() == expected, "seed {seed}");
+        };
+        Builder::new().faulty_ring(&faults).run(all).unwrap();
+    }
+    assert!(failed.get() > 0);
 }
