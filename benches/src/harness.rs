@@ -168,18 +168,22 @@ impl Stopwatch {
 }
 
 /// How carefully to measure.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Plan {
     pub sample: Duration,
     pub samples: usize,
     pub is_quick: bool,
     /// Coop without its peers, for a profiler.
     pub is_alone: bool,
+    /// Coop beside only those whose names begin so, unless empty.
+    pub against: Vec<String>,
 }
 
 impl Plan {
-    pub const FULL: Plan = Plan { sample: Duration::from_millis(30), samples: 15, is_quick: false, is_alone: false };
-    pub const QUICK: Plan = Plan { sample: Duration::from_millis(2), samples: 3, is_quick: true, is_alone: false };
+    pub const FULL: Plan =
+        Plan { sample: Duration::from_millis(30), samples: 15, is_quick: false, is_alone: false, against: Vec::new() };
+    pub const QUICK: Plan =
+        Plan { sample: Duration::from_millis(2), samples: 3, is_quick: true, is_alone: false, against: Vec::new() };
 }
 
 /// The median of some numbers, and where their middle half lies.
@@ -239,11 +243,15 @@ impl Measured {
 }
 
 /// Measures a row.
-pub fn measure(row: &Row, plan: Plan) -> Vec<Measured> {
+pub fn measure(row: &Row, plan: &Plan) -> Vec<Measured> {
     let mut sides = (row.sides)();
     assert_eq!(sides[0].kind, Kind::Coop, "{}", row.name);
     if plan.is_alone {
         sides.truncate(1);
+    }
+    if !plan.against.is_empty() {
+        let is_wanted = |side: &Side| plan.against.iter().any(|name| side.name.starts_with(name.as_str()));
+        sides.retain(|side| side.kind == Kind::Coop || is_wanted(side));
     }
     let (iterations, samples) = match row.amount {
         Amount::Calibrated => {

@@ -1,6 +1,6 @@
 //! Row: ending many tasks that wait for the kernel.
 
-use crate::harness::{Amount, Bar, Figure, Row, Side, Stopwatch, Unit};
+use crate::harness::{Amount, Bar, CPU, Figure, Row, Side, Stopwatch, Unit};
 use crate::peers::tokio_run;
 use crate::sys;
 use std::cell::Cell;
@@ -15,11 +15,20 @@ use std::time::Duration;
 pub const ROWS: &[Row] = &[Row {
     name: "kill-10k",
     measures: "10,000 tasks, each waiting in recv on a Unix socket that it owns, are killed (tokio: aborted): from the \
-               kill until all are joined and their descriptors closed",
-    figures: &[Figure::new("kill to joined", Unit::Nanos).within(&[Bar::Fixed(200e6)])],
-    amount: Amount::Fixed { full: 10_000, quick: 1_000, samples: 7 },
+               kill until all are joined and their descriptors closed; CPU of each task, and the time it takes for all",
+    figures: &[
+        CPU.within(&[Bar::Fixed(3_000.0)]),
+        Figure::new("kill to joined", Unit::Nanos).within(&[Bar::Fixed(200e6)]),
+    ],
+    amount: Amount::Fixed { full: 10_000, quick: 1_000, samples: 9 },
     only_by_name: false,
-    sides: || vec![Side::new("coop", coop_side), Side::new("tokio", tokio_side)],
+    sides: || {
+        vec![
+            Side::new("coop", coop_side),
+            Side::limit("ring: cancel, drain, close", limit),
+            Side::new("tokio", tokio_side),
+        ]
+    },
 }];
 
 /// Long enough for what was started to have reached the kernel.
@@ -80,13 +89,13 @@ fn coop_side(n: u64) -> Vec<f64> {
             s.kill();
             time
         });
-        let figure = time.wall_per(1);
+        let figure = [time.cpu_per(n), time.wall_per(1)];
         assert_eq!(killed.get(), n);
         figure
     });
     assert_eq!(sys::open_descriptors(), before);
     far.close();
-    vec![figure]
+    figure.to_vec()
 }
 
 fn tokio_side(n: u64) -> Vec<f64> {
@@ -107,11 +116,57 @@ fn tokio_side(n: u64) -> Vec<f64> {
         while let Some(result) = tasks.join_next().await {
             aborted += u64::from(result.is_err_and(|error| error.is_cancelled()));
         }
-        let figure = time.wall_per(1);
+        let figure = [time.cpu_per(n), time.wall_per(1)];
         assert_eq!(aborted, n);
         figure
     });
     assert_eq!(sys::open_descriptors(), before);
     far.close();
-    vec![figure]
+    figure.to_vec()
+}
+
+/// So many receives, cancelled one by one, as one kills some tasks and not others.
+fn limit(n: u64) -> Vec<f64> {
+    use io_uring::{IoUring, opcode, types};
+    use std::os::fd::AsRawFd;
+    const CANCEL: u64 = 1 << 63;
+    let (far, near) = FarEnds::connected(n).expect("so many connections");
+    let entries = 256;
+    let mut builder = IoUring::builder();
+    builder.setup_single_issuer().setup_defer_taskrun().setup_cqsize(n.next_power_of_two() as u32 * 2);
+    let mut ring: IoUring = builder.build(entries).expect("a ring");
+    let mut buffers = vec![[0u8; 64]; n as usize];
+    let push = |ring: &mut IoUring, entry: io_uring::squeue::Entry| {
+        // SAFETY: what the entry points to is `buffers`, which lives until every receive has completed.
+        while unsafe { ring.submission().push(&entry) }.is_err() {
+            ring.submit().expect("the ring takes it");
+        }
+    };
+    for (index, (near, buffer)) in near.iter().zip(&mut buffers).enumerate() {
+        let receive = opcode::Recv::new(types::Fd(near.as_raw_fd()), buffer.as_mut_ptr(), 64).build();
+        push(&mut ring, receive.user_data(index as u64));
+    }
+    ring.submit().expect("the ring takes it");
+    thread::sleep(SETTLING);
+    let time = Stopwatch::start();
+    for index in 0..n {
+        push(&mut ring, opcode::AsyncCancel::new(index).build().user_data(CANCEL));
+    }
+    let (mut cancels, mut receives) = (0, 0);
+    while cancels + receives < 2 * n {
+        ring.submit_and_wait(1).expect("the ring works");
+        for completion in ring.completion() {
+            if completion.user_data() == CANCEL {
+                cancels += 1;
+            } else {
+                assert_eq!(completion.result(), -libc::ECANCELED);
+                receives += 1;
+            }
+        }
+    }
+    drop(near);
+    let figure = [time.cpu_per(n), time.wall_per(1)];
+    assert_eq!((cancels, receives), (n, n));
+    far.close();
+    figure.to_vec()
 }

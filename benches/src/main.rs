@@ -1,6 +1,7 @@
 //! Compares coop with its peers, in one process and one run: `cargo bench -p benches`. See the README beside this.
 
 mod bare;
+mod growth;
 mod harness;
 mod origin;
 mod peers;
@@ -9,6 +10,8 @@ mod report;
 mod sys;
 
 mod channel;
+mod echo;
+mod files;
 mod handover;
 mod kill;
 mod parked;
@@ -16,18 +19,18 @@ mod select;
 mod sleep;
 mod spawn;
 mod switch;
-mod tcp;
 mod timeout;
+mod tree;
 mod unix;
 mod yielding;
 
-use harness::{Plan, Row};
+use harness::{Bar, Plan, Row};
 use report::Mean;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const ROWS: [&[Row]; 12] = [
+const ROWS: [&[Row]; 14] = [
     switch::ROWS,
     yielding::ROWS,
     spawn::ROWS,
@@ -37,45 +40,66 @@ const ROWS: [&[Row]; 12] = [
     timeout::ROWS,
     sleep::ROWS,
     unix::ROWS,
-    tcp::ROWS,
+    tree::ROWS,
+    echo::ROWS,
+    files::ROWS,
     kill::ROWS,
     parked::ROWS,
 ];
 
 /// Bars that hold for several rows together.
-const MEANS: &[Mean] = &[];
+const MEANS: &[Mean] = &[Mean { rows: "echo-", figure: "server CPU", bar: Bar::OfLimit(1.05) }];
 
-const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--samples N]
+const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--against PEER] [--samples N]
                             [--markdown FILE] [--svg FILE] [ROW…]
 
   ROW              rows whose name contains this; all but those marked `by name only` if none is given
   --quick          see in a few seconds that every row runs and delivers the right results
   --alone          coop without its peers, for a profiler
+  --against PEER   beside coop only those whose names begin with this; may be said several times
   --samples N      samples a side, 15 unless said otherwise; rows of a fixed amount have their own number
   --markdown FILE  write the tables there, too; a full run writes them to benches/results/table.md unless told otherwise
   --svg FILE       draw the ratios there; a full run draws them in benches/results/plot.svg unless told otherwise
+  --growth         instead of the rows: what coop's operations cost among 1 to 1,000,000 tasks, timers, connections
   --list           say what the rows measure";
+
+/// The first argument of a run for `instructions.sh`, which counts: coop's side of a row, so many iterations, no clock's say.
+const ITERATE: &str = "--iterate";
+
+fn iterate(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    let name = arguments.next();
+    let row = ROWS.into_iter().flatten().find(|row| Some(row.name) == name.as_deref());
+    let n = arguments.next().and_then(|n| n.parse().ok());
+    let (Some(row), Some(n)) = (row, n) else { return ExitCode::FAILURE };
+    (row.sides)()[0].run(n);
+    ExitCode::SUCCESS
+}
 
 struct Options {
     plan: Plan,
     markdown: Option<PathBuf>,
     svg: Option<PathBuf>,
     lists: bool,
+    grows: bool,
     wanted: Vec<String>,
 }
 
 impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.peekable();
-        let mut options = Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, wanted: Vec::new() };
+        let mut options =
+            Options { plan: Plan::FULL, markdown: None, svg: None, lists: false, grows: false, wanted: Vec::new() };
         // `cargo bench` passes `--bench`. Without it this is a test run, which wants to know whether, not how fast.
-        let (mut is_quick, mut is_bench, mut is_alone, mut samples) = (false, false, false, None);
+        let (mut is_quick, mut is_bench, mut is_alone, mut samples, mut against) =
+            (false, false, false, None, Vec::new());
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
                 "--bench" => is_bench = true,
                 "--quick" => is_quick = true,
                 "--alone" => is_alone = true,
+                "--against" => against.push(value()?),
+                "--growth" => options.grows = true,
                 "--list" => options.lists = true,
                 "--markdown" => options.markdown = Some(value()?.into()),
                 "--svg" => options.svg = Some(value()?.into()),
@@ -88,16 +112,19 @@ impl Options {
             options.plan = Plan::QUICK;
         }
         options.plan.is_alone = is_alone;
+        options.plan.against = against;
         options.plan.samples = samples.unwrap_or(options.plan.samples);
         // What everybody reads comes from a run of everything, in earnest.
         if !options.plan.is_quick
             && !is_alone
+            && options.plan.against.is_empty()
             && options.wanted.is_empty()
             && options.plan.samples >= Plan::FULL.samples
         {
             let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-            options.markdown.get_or_insert(results.join("table.md"));
-            options.svg.get_or_insert(results.join("plot.svg"));
+            let (table, plot) = if options.grows { ("growth.md", "growth.svg") } else { ("table.md", "plot.svg") };
+            options.markdown.get_or_insert(results.join(table));
+            options.svg.get_or_insert(results.join(plot));
         }
         Ok(options)
     }
@@ -116,6 +143,9 @@ fn main() -> ExitCode {
     if arguments.next().as_deref() == Some(parked::CHILD) {
         return parked::child(arguments);
     }
+    if std::env::args().nth(1).as_deref() == Some(ITERATE) {
+        return iterate(std::env::args().skip(2));
+    }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(error) => {
@@ -131,37 +161,47 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     sys::pin(sys::Core::Measured);
+    if options.grows {
+        let (table, plot) = growth::measure(options.plan.is_quick);
+        println!("\n{table}");
+        return write(&[
+            (&options.markdown, format!("{}\n{table}", origin::paragraph(&options.plan))),
+            (&options.svg, plot),
+        ]);
+    }
     let wanted: Vec<&Row> = rows.into_iter().filter(|row| options.wants(row)).collect();
     let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for row in &wanted {
         eprintln!("{}: {}", row.name, row.measures);
         // One row that is wrong is no reason not to know about the others.
-        match catch_unwind(AssertUnwindSafe(|| harness::measure(row, options.plan))) {
+        match catch_unwind(AssertUnwindSafe(|| harness::measure(row, &options.plan))) {
             Ok(figures) => measured.extend(figures),
             Err(_) => failed.push(row.name),
         }
     }
     let tables = report::tables(&measured, MEANS);
     println!("\n{tables}");
-    let markdown = || format!("{}\n{tables}", origin::paragraph(options.plan));
-    let mut files: Vec<(&Option<PathBuf>, Box<dyn Fn() -> String + '_>)> = Vec::new();
-    files.push((&options.markdown, Box::new(markdown)));
-    files.push((&options.svg, Box::new(|| plot::ratios(&measured))));
-    for (file, text) in files {
-        if let Some(file) = file.as_ref().filter(|_| failed.is_empty())
-            && let Err(error) = std::fs::write(file, text())
-        {
-            eprintln!("cannot write {}: {error}", file.display());
-            return ExitCode::FAILURE;
-        }
-    }
     if wanted.is_empty() {
         eprintln!("no row has such a name; --list lists them");
         return ExitCode::FAILURE;
     }
-    if !failed.is_empty() {
-        eprintln!("FAILED: {}", failed.join(", "));
-        return ExitCode::FAILURE;
+    let failures =
+        if failed.is_empty() { String::new() } else { format!("FAILED, and not here: {}\n", failed.join(", ")) };
+    eprint!("{failures}");
+    let markdown = format!("{}{failures}\n{tables}", origin::paragraph(&options.plan));
+    let written = write(&[(&options.markdown, markdown), (&options.svg, plot::ratios(&measured))]);
+    if failed.is_empty() { written } else { ExitCode::FAILURE }
+}
+
+/// Writes what goes to files.
+fn write(files: &[(&Option<PathBuf>, String)]) -> ExitCode {
+    for (file, text) in files {
+        if let Some(file) = file
+            && let Err(error) = std::fs::write(file, text)
+        {
+            eprintln!("cannot write {}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
 }

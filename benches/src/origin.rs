@@ -9,7 +9,7 @@ const PEERS: &[&str] =
     &["tokio", "monoio", "glommio", "compio", "smol", "may", "corosensei", "generator", "local-sync", "io-uring"];
 
 /// The machine, the compiler, the peers' versions, how busy it was, and how it was measured.
-pub fn paragraph(plan: Plan) -> String {
+pub fn paragraph(plan: &Plan) -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/cpuinfo");
     let field =

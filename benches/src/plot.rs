@@ -188,6 +188,14 @@ impl Svg {
         ));
     }
 
+    pub fn path(&mut self, points: &[(f64, f64)], colour: &str, width: f64) {
+        let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        self.element(format_args!(
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"/>",
+            points.join(" ")
+        ));
+    }
+
     pub fn done(mut self) -> String {
         self.0 += "</svg>\n";
         self.0

@@ -1,21 +1,112 @@
 //! Row: many timers that do strike.
 
-use crate::harness::{Amount, CPU, Figure, Row, Side, Stopwatch, Unit};
-use crate::peers::tokio_run;
+use crate::harness::{Amount, Bar, CPU, Figure, Row, Side, Stopwatch, Unit};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 const TASKS: u64 = 1000;
 
-pub const ROWS: &[Row] = &[Row {
-    name: "sleep",
-    measures: "1,000 tasks sleep 100 times each, for 2 to 10 ms: CPU of a sleep, and how late it ended on average. \
-               tokio's timers have steps of 1 ms, coop's of 1 ns: fewer wake-ups against less delay",
-    figures: &[CPU, Figure::new("late by", Unit::Nanos)],
-    amount: Amount::Fixed { full: 100_000, quick: 10_000, samples: 5 },
-    only_by_name: false,
-    sides: || vec![Side::new("coop", coop_side), Side::new("tokio", tokio_side)],
-}];
+/// Each asynchronous peer, sleeping again and again.
+macro_rules! again {
+    ($peer:ident) => {
+        |n| {
+            use crate::peers::$peer::{join, run_timed, sleep, spawn};
+            run_timed(async move {
+                let time = Stopwatch::start();
+                let body = |task| async move {
+                    let mut durations = Durations(task);
+                    for _ in 0..n / TASKS {
+                        let (began, duration) = (Instant::now(), durations.next());
+                        sleep(duration).await;
+                        note(began, duration);
+                    }
+                };
+                let tasks: Vec<_> = (0..TASKS).map(|task| spawn(body(task))).collect();
+                for task in tasks {
+                    join(task).await;
+                }
+                figures(&time, n / TASKS * TASKS)
+            })
+        }
+    };
+}
+
+/// Each asynchronous peer, each task sleeping once.
+macro_rules! once {
+    ($peer:ident) => {
+        |n| {
+            use crate::peers::$peer::{join, run_timed, sleep, spawn};
+            run_timed(async move {
+                let time = Stopwatch::start();
+                let deadlines = Deadlines::of(n);
+                let body = |task| async move {
+                    let (began, duration) = deadlines.until(task);
+                    sleep(duration).await;
+                    note(began, duration);
+                };
+                let tasks: Vec<_> = (0..n).map(|task| spawn(body(task))).collect();
+                for task in tasks {
+                    join(task).await;
+                }
+                figures(&time, n)
+            })
+        }
+    };
+}
+
+/// The second is how long after its deadline a sleep ended, on average.
+const FIGURES: &[Figure] = &[CPU.within(&[Bar::OfBestPeer(0.4)]), Figure::new("late by", Unit::Nanos)];
+
+/// Deadlines of the rows below are so far apart on average.
+const APART: Duration = Duration::from_micros(1);
+/// All tasks sleep before the first deadline comes.
+const SETTING_OUT: Duration = Duration::from_micros(2);
+
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "sleep",
+        measures: "1,000 tasks sleep 100 times each, for 2 to 10 ms: CPU of a sleep, and how late it ended on average. The \
+                   peers' timers have steps of a millisecond or more: fewer wake-ups against more delay",
+        figures: FIGURES,
+        amount: Amount::Fixed { full: 100_000, quick: 10_000, samples: 7 },
+        only_by_name: false,
+        sides: || {
+            vec![
+                Side::new("coop", again_coop),
+                Side::new("tokio", again!(tokio)),
+                Side::new("monoio", again!(monoio)),
+                Side::new("glommio", again!(glommio)),
+                Side::new("compio", again!(compio)),
+                Side::new("smol", again!(smol)),
+            ]
+        },
+    },
+    spread("sleep-10k", 10_000, 15),
+    spread("sleep-100k", 100_000, 7),
+    spread("sleep-1m", 1_000_000, 3),
+];
+
+/// A row of so many tasks.
+const fn spread(name: &'static str, tasks: u64, samples: usize) -> Row {
+    Row {
+        name,
+        measures: "so many tasks, each spawned to sleep once, until a deadline of its own: they come in any order, a microsecond \
+                   apart on average, all after the last has set out; from the first spawn to the last end. Stacks are warm",
+        figures: FIGURES,
+        amount: Amount::Fixed { full: tasks, quick: 5_000, samples },
+        only_by_name: false,
+        sides: || {
+            vec![
+                Side::new("coop", sleep_once),
+                Side::new("tokio", once!(tokio)),
+                Side::new("monoio", once!(monoio)),
+                Side::new("glommio", once!(glommio)),
+                Side::new("compio", once!(compio)),
+                Side::new("smol", once!(smol)),
+            ]
+        },
+    }
+}
 
 /// How long a task sleeps next: the same sequence on both sides.
 struct Durations(u64);
@@ -44,7 +135,7 @@ fn figures(time: &Stopwatch, wanted: u64) -> Vec<f64> {
     vec![each, late.as_nanos() as f64 / count as f64]
 }
 
-fn coop_side(n: u64) -> Vec<f64> {
+fn again_coop(n: u64) -> Vec<f64> {
     coop::run(|| {
         // The stacks are made before the clock starts.
         coop::wait_all(|s| (0..TASKS).for_each(|_| drop(s.spawn(|| ()))));
@@ -66,24 +157,50 @@ fn coop_side(n: u64) -> Vec<f64> {
     })
 }
 
-fn tokio_side(n: u64) -> Vec<f64> {
-    tokio_run(async {
+/// When whose sleep ends: the same order on all sides.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    first: Instant,
+    count: u64,
+}
+
+impl Deadlines {
+    fn of(count: u64) -> Self {
+        Deadlines { first: Instant::now() + SETTING_OUT * count as u32, count }
+    }
+
+    /// From now on. Deadlines are a permutation of places a microsecond apart: the factor is prime, and larger than any count.
+    fn until(self, task: u64) -> (Instant, Duration) {
+        let now = Instant::now();
+        let place = task * 2_654_435_761 % self.count;
+        (now, (self.first + APART * place as u32).saturating_duration_since(now))
+    }
+}
+
+/// For each of `n`: CPU time from its spawn to its end, and how late it was.
+pub fn sleep_once(n: u64) -> Vec<f64> {
+    coop::run(|| {
+        // As many stacks as there will be, and none of them new.
+        let gate = coop::Coordinator::held();
+        coop::wait_all(|s| {
+            for _ in 0..n {
+                s.spawn(|| drop(gate.acquire()));
+            }
+            coop::yield_now().expect("nobody kills");
+            gate.release();
+        });
         let time = Stopwatch::start();
-        let tasks: Vec<_> = (0..TASKS)
-            .map(|task| {
-                tokio::spawn(async move {
-                    let mut durations = Durations(task);
-                    for _ in 0..n / TASKS {
-                        let (began, duration) = (Instant::now(), durations.next());
-                        tokio::time::sleep(duration).await;
-                        note(began, duration);
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.expect("no task panics");
-        }
-        figures(&time, n / TASKS * TASKS)
+        let deadlines = Deadlines::of(n);
+        coop::wait_all(|s| {
+            for task in 0..n {
+                s.spawn(move || -> Result<(), coop::Killed> {
+                    let (began, duration) = deadlines.until(task);
+                    coop::sleep(duration)?;
+                    note(began, duration);
+                    Ok(())
+                });
+            }
+        });
+        figures(&time, n)
     })
 }

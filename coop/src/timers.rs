@@ -2,7 +2,7 @@
 //!
 //! A hierarchical wheel over the bits of the deadline in nanoseconds: eleven levels of 64 slots, six bits each. A timer
 //! stands at the level of the highest bit in which its deadline differs from the wheel's time, so each level spans what one
-//! slot of the level above does. Linking and unlinking cost O(1) and allocate nothing: entries live with whoever waits.
+//! slot of the level above does.
 //!
 //! ```text
 //!   level 0   64 slots of 1 ns          exact: one slot, one deadline
@@ -11,60 +11,67 @@
 //!   level 10  16 slots of 2^60 ns
 //! ```
 //!
-//! A running timer costs its owner 48 bytes, and the wheel nothing beyond its 11 KiB. Deadlines are exact, and so is their order;
-//! it is wake-ups that are few: see [`Timers::next_wake`].
+//! What moves are entries in one piece of memory of the wheel's own, not the timers, which live with whoever waits: the memory of a
+//! task that has long been parked is far away, and is touched once, when its timer fires. Starting and stopping cost O(1); the
+//! entries' memory grows to what was once needed, and is used again.
+//!
+//! A running timer costs its owner 24 bytes, and the wheel 24. Deadlines are exact, and so is their order; it is wake-ups that are
+//! few: see [`Timers::next_wake`].
 //!
 //! (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 6, with a bitmap a level.)
 
 use crate::coordinator::Coordinator;
 use crate::count::Count;
-use crate::list::{RawLink, RawList};
-use std::cell::Cell;
+use crate::fiber::Fiber;
+use crate::scheduler::Scheduler;
+use crate::sys;
+use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomPinned;
+use std::ptr;
 
 const LEVELS: usize = 11;
 const SLOTS: usize = 64;
 
-/// A deadline and what to do then. Unlinks itself when dropped.
+/// The number of no entry.
+const NONE: u32 = u32::MAX;
+
+/// What to do when a deadline has come. Stops when dropped.
 #[repr(C)]
 pub(crate) struct Timer {
-    link: RawLink,
-    deadline: Cell<u64>,
-    /// Called on the loop's stack, the timer already unlinked; must not switch or run user code.
-    fire: unsafe fn(*const Timer),
-    /// The wheel, while linked.
+    /// The number of its entry, while it runs.
+    entry: Cell<u32>,
+    /// The wheel, while it runs.
     wheel: Cell<*const Timers>,
-    slot: Cell<(u8, u8)>,
+    /// Called on the loop's stack, the timer already stopped; must not switch or run user code.
+    fire: unsafe fn(*const Timer),
     _pinned: PhantomPinned,
 }
 
 impl Timer {
     /// # Safety
-    /// `fire` is sound to call with this timer's address whenever it is linked.
+    /// `fire` is sound to call with this timer's address whenever it runs.
     pub(crate) const unsafe fn new(fire: unsafe fn(*const Timer)) -> Self {
-        Timer {
-            link: RawLink::new(),
-            deadline: Cell::new(0),
-            fire,
-            wheel: Cell::new(std::ptr::null()),
-            slot: Cell::new((0, 0)),
-            _pinned: PhantomPinned,
-        }
+        Timer { entry: Cell::new(NONE), wheel: Cell::new(ptr::null()), fire, _pinned: PhantomPinned }
+    }
+
+    #[inline]
+    pub(crate) fn is_running(&self) -> bool {
+        self.entry.get() != NONE
     }
 
     /// Stops it. O(1).
     #[inline]
     pub(crate) fn stop(&self) {
-        if self.link.is_linked() {
-            // SAFETY: a linked timer's wheel is alive: `start`'s contract.
-            let wheel = unsafe { &*self.wheel.get() };
-            self.link.unlink();
-            wheel.removed(self.slot.get());
+        let entry = self.entry.replace(NONE);
+        if entry != NONE {
+            // SAFETY: a running timer's wheel is alive: `start`'s contract.
+            unsafe { (*self.wheel.get()).remove(entry) };
         }
     }
 }
 
 impl Drop for Timer {
+    #[inline]
     fn drop(&mut self) {
         self.stop();
     }
@@ -102,7 +109,7 @@ impl Sleep {
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.timer.link.is_linked()
+        self.timer.is_running()
     }
 
     /// Held until the deadline.
@@ -111,9 +118,62 @@ impl Sleep {
     }
 }
 
+/// A timer that, when it fires, wakes a fiber: what sleeping for nothing else waits for.
+#[repr(C)]
+pub(crate) struct Alarm {
+    /// First: the timer's callback finds the alarm by it.
+    timer: Timer,
+    fiber: *const Fiber,
+    has_rung: Cell<bool>,
+}
+
+impl Alarm {
+    /// For a fiber that stays where it is for as long as the alarm runs.
+    pub(crate) const fn new(fiber: *const Fiber) -> Self {
+        /// # Safety
+        /// `timer` is the first field of an `Alarm` that is alive.
+        unsafe fn ring(timer: *const Timer) {
+            // SAFETY: the caller's promise, and that of who made the alarm.
+            unsafe {
+                let alarm = &*timer.cast::<Alarm>();
+                alarm.has_rung.set(true);
+                if let Some(scheduler) = Scheduler::current().as_ref() {
+                    scheduler.unpark(&*alarm.fiber);
+                }
+            }
+        }
+        // SAFETY: `ring` finds the `Alarm` around its timer; only this timer is given to it.
+        Alarm { timer: unsafe { Timer::new(ring) }, fiber, has_rung: Cell::new(false) }
+    }
+
+    /// # Safety
+    /// As [`Timers::start`]; it stops when dropped.
+    #[inline]
+    pub(crate) unsafe fn start(&self, timers: &Timers, deadline: u64) {
+        // SAFETY: the caller's promise.
+        unsafe { timers.start(&self.timer, deadline) };
+    }
+
+    pub(crate) fn has_rung(&self) -> bool {
+        self.has_rung.get()
+    }
+}
+
+/// Where a timer stands in the wheel, or, for the first `LEVELS * SLOTS`, the head of a slot: rings of entries, by their numbers.
+#[derive(Clone, Copy)]
+struct Entry {
+    deadline: u64,
+    timer: *const Timer,
+    previous: u32,
+    next: u32,
+}
+
 /// The timers of one Cooperator.
 pub(crate) struct Timers {
-    levels: [[RawList; SLOTS]; LEVELS],
+    /// The heads of all slots, and then the timers' entries, those in use and those that are free.
+    entries: UnsafeCell<Vec<Entry>>,
+    /// The first of the free entries, which are linked by `next`.
+    free: Cell<u32>,
     occupied: [Cell<u64>; LEVELS],
     running: Count,
     /// All timers due before this have fired. Never ahead of the clock.
@@ -123,11 +183,36 @@ pub(crate) struct Timers {
 impl Timers {
     /// It must not move once a timer was started.
     pub(crate) fn new(now: u64) -> Self {
+        let head = |slot| Entry { deadline: 0, timer: ptr::null(), previous: slot, next: slot };
         Timers {
-            levels: [const { [const { RawList::new() }; SLOTS] }; LEVELS],
+            entries: UnsafeCell::new((0..(LEVELS * SLOTS) as u32).map(head).collect()),
+            free: Cell::new(NONE),
             occupied: [const { Cell::new(0) }; LEVELS],
             running: Count::new(0),
             elapsed: Cell::new(now),
+        }
+    }
+
+    /// # Safety
+    /// `number` is that of a head or of an entry.
+    #[inline]
+    unsafe fn entry(&self, number: u32) -> Entry {
+        // SAFETY: the caller's promise; no reference into the entries outlives a function of this file, and none of those that make
+        // one calls out of it.
+        unsafe {
+            let entries = &*self.entries.get();
+            *entries.get_unchecked(number as usize)
+        }
+    }
+
+    /// # Safety
+    /// As [`Timers::entry`].
+    #[inline]
+    unsafe fn change(&self, number: u32, change: impl FnOnce(&mut Entry)) {
+        // SAFETY: as in `entry`; `change` is of this file.
+        unsafe {
+            let entries = &mut *self.entries.get();
+            change(entries.get_unchecked_mut(number as usize));
         }
     }
 
@@ -137,34 +222,91 @@ impl Timers {
     /// `timer` is stopped. Neither it nor the wheel moves or goes away until it has fired or was stopped.
     #[inline]
     pub(crate) unsafe fn start(&self, timer: &Timer, deadline: u64) {
-        timer.deadline.set(deadline);
+        let mut number = self.free.get();
+        if number == NONE {
+            number = self.grow();
+        }
+        timer.entry.set(number);
         timer.wheel.set(self);
-        // SAFETY: the caller's promise.
-        unsafe { self.place(timer) };
+        self.running.add(1);
+        // SAFETY: the number of a free entry.
+        unsafe {
+            self.free.set(self.entry(number).next);
+            self.change(number, |entry| (entry.deadline, entry.timer) = (deadline, timer));
+            self.place(number, deadline);
+        }
     }
 
+    /// Makes another entry, and gives its number.
+    #[cold]
+    fn grow(&self) -> u32 {
+        // SAFETY: as in `entry`.
+        let entries = unsafe { &mut *self.entries.get() };
+        let number = u32::try_from(entries.len()).ok().filter(|number| *number != NONE);
+        let number = number.expect("as many timers as no memory holds");
+        entries.push(Entry { deadline: 0, timer: ptr::null(), previous: NONE, next: NONE });
+        number
+    }
+
+    /// Puts an entry, which is in no slot, into that of its deadline. Gives the level.
+    ///
     /// # Safety
-    /// As [`Timers::start`].
+    /// `number` is that of an entry.
     #[inline]
-    unsafe fn place(&self, timer: &Timer) {
+    unsafe fn place(&self, number: u32, deadline: u64) -> usize {
         // A deadline in the past stands where the wheel is.
-        let deadline = timer.deadline.get().max(self.elapsed.get());
+        let deadline = deadline.max(self.elapsed.get());
         let differing = (deadline ^ self.elapsed.get()) | (SLOTS as u64 - 1);
         let level = (63 - differing.leading_zeros() as usize) / 6;
         let slot = (deadline >> (6 * level)) as usize % SLOTS;
-        timer.slot.set((level as u8, slot as u8));
-        self.running.add(1);
         self.occupied[level].set(self.occupied[level].get() | 1 << slot);
-        // SAFETY: the caller's promise.
-        unsafe { self.levels[level][slot].push_back(&timer.link) };
+        let head = Self::head(level, slot);
+        // SAFETY: what heads and linked entries name are heads and entries.
+        unsafe {
+            let last = self.entry(head).previous;
+            self.change(number, |entry| (entry.previous, entry.next) = (last, head));
+            self.change(last, |entry| entry.next = number);
+            self.change(head, |entry| entry.previous = number);
+        }
+        level
     }
 
     #[inline]
-    fn removed(&self, (level, slot): (u8, u8)) {
+    fn head(level: usize, slot: usize) -> u32 {
+        (level * SLOTS + slot) as u32
+    }
+
+    /// Takes a timer's entry out, for others to use.
+    ///
+    /// # Safety
+    /// `number` is that of an entry that stands in a slot.
+    #[inline]
+    unsafe fn remove(&self, number: u32) {
+        // SAFETY: the caller's promise; as in `place`.
+        unsafe {
+            self.unlink(number);
+            self.change(number, |entry| entry.next = self.free.get());
+        }
+        self.free.set(number);
         self.running.subtract(1);
-        if self.levels[level as usize][slot as usize].is_empty() {
-            let occupied = &self.occupied[level as usize];
-            occupied.set(occupied.get() & !(1 << slot));
+    }
+
+    /// # Safety
+    /// As [`Timers::remove`].
+    #[inline]
+    unsafe fn unlink(&self, number: u32) {
+        // SAFETY: the caller's promise; as in `place`.
+        unsafe {
+            let Entry { previous, next, .. } = self.entry(number);
+            self.change(previous, |entry| entry.next = next);
+            self.change(next, |entry| entry.previous = previous);
+            // Only the head is left.
+            if previous == next {
+                let (level, slot) = (next as usize / SLOTS, next as usize % SLOTS);
+                if let Some(occupied) = self.occupied.get(level) {
+                    occupied.set(occupied.get() & !(1 << slot));
+                }
+            }
         }
     }
 
@@ -197,22 +339,21 @@ impl Timers {
     pub(crate) fn next_wake(&self, slack: u64) -> Option<u64> {
         const LOOK_AT: usize = 64;
         let (level, slot, begins) = self.next_slot()?;
-        let list = &self.levels[level][slot];
+        let head = Self::head(level, slot);
         let (mut earliest, mut latest) = (u64::MAX, 0);
-        let mut link = list.front();
+        // SAFETY: what heads and linked entries name are heads and entries.
+        let mut number = unsafe { self.entry(head).next };
         for _ in 0..LOOK_AT {
-            if link.is_null() {
+            if number == head {
                 break;
             }
-            // SAFETY: what is linked in a slot is a live timer, which starts with its link.
-            unsafe {
-                let deadline = (*link.cast::<Timer>()).deadline.get();
-                earliest = earliest.min(deadline);
-                latest = latest.max(deadline);
-                link = list.after(link);
-            }
+            // SAFETY: as above.
+            let entry = unsafe { self.entry(number) };
+            earliest = earliest.min(entry.deadline);
+            latest = latest.max(entry.deadline);
+            number = entry.next;
         }
-        if !link.is_null() {
+        if number != head {
             // A crowd: some of them are due when the slot begins, or they then move to levels where they are few.
             return Some(begins.max(self.elapsed.get()).saturating_add(slack));
         }
@@ -230,23 +371,32 @@ impl Timers {
 
     /// Fires every timer due at `now`, in the order of their deadlines, equal ones in the order they were started.
     pub(crate) fn advance(&self, now: u64) {
+        /// What comes to this level is due within 4 µs.
+        const SOON: usize = 1;
         while let Some((level, slot, begins)) = self.next_slot() {
             if begins > now {
                 break;
             }
             // Entering a slot: at level 0 all its timers are due, above it they now differ only in lower bits.
             self.elapsed.set(self.elapsed.get().max(begins));
-            let list = &self.levels[level][slot];
-            while !list.is_empty() {
-                let timer = list.front().cast::<Timer>();
-                // SAFETY: linked, so alive. `fire` is sound by the contract of `Timer::new`; placing a timer again keeps the
-                // promise of whoever started it.
-                unsafe {
-                    (*timer).stop();
+            let head = Self::head(level, slot);
+            // SAFETY: what heads and linked entries name are heads and entries. A linked entry's timer is alive. `fire` is sound by
+            // the contract of `Timer::new`; placing an entry again keeps the promise of whoever started its timer.
+            unsafe {
+                loop {
+                    let number = self.entry(head).next;
+                    if number == head {
+                        break;
+                    }
+                    let Entry { deadline, timer, .. } = self.entry(number);
                     if level == 0 {
+                        (*timer).stop();
                         ((*timer).fire)(timer);
                     } else {
-                        self.place(&*timer);
+                        self.unlink(number);
+                        if self.place(number, deadline) <= SOON {
+                            sys::prefetch(timer.cast());
+                        }
                     }
                 }
             }
@@ -287,17 +437,22 @@ mod tests {
         FIRED.take()
     }
 
-    /// How many timers are linked.
+    /// How many timers stand in slots, and that the bitmaps say in which.
     fn running(timers: &Timers) -> usize {
         let mut count = 0;
-        for list in timers.levels.iter().flatten() {
-            let mut link = list.front();
-            while !link.is_null() {
+        for (head, bit) in
+            (0..(LEVELS * SLOTS) as u32).zip((0..LEVELS).flat_map(|level| (0..SLOTS).map(move |slot| (level, slot))))
+        {
+            // SAFETY: what heads and linked entries name are heads and entries.
+            let mut number = unsafe { timers.entry(head).next };
+            assert_eq!(number != head, timers.occupied[bit.0].get() & 1 << bit.1 != 0, "slot {bit:?}");
+            while number != head {
                 count += 1;
-                // SAFETY: what is linked in a slot is a live timer's link.
-                link = unsafe { list.after(link) };
+                // SAFETY: as above.
+                number = unsafe { timers.entry(number).next };
             }
         }
+        assert_eq!(count as u64, timers.running());
         count
     }
 
@@ -328,8 +483,27 @@ mod tests {
     /// A million of them are 48 MB, and what waits for each.
     #[test]
     fn a_timer_is_small() {
-        assert_eq!((size_of::<Timer>(), size_of::<Sleep>()), (48, 88));
-        assert!(size_of::<Timers>() < 12 * 1024);
+        assert_eq!((size_of::<Timer>(), size_of::<Alarm>(), size_of::<Sleep>(), size_of::<Entry>()), (24, 40, 64, 24));
+    }
+
+    #[test]
+    fn entries_are_used_again() {
+        let timers = Box::new(Timers::new(0));
+        let probes: Vec<_> = (0..10).map(probe).collect();
+        // SAFETY: as in `entry`.
+        let made = || unsafe { (*timers.entries.get()).len() - LEVELS * SLOTS };
+        for round in 1..=5 {
+            for (n, probe) in probes.iter().enumerate() {
+                // SAFETY: both are boxed and live to the end of the test.
+                unsafe { timers.start(&probe.timer, round * 1000 + n as u64) };
+            }
+            assert_eq!((running(&timers), made()), (10, 10));
+            probes[3].timer.stop();
+            timers.advance(round * 1000 + 5);
+            assert_eq!((running(&timers), fired()), (4, vec![0, 1, 2, 4, 5]));
+            probes[6..].iter().for_each(|probe| probe.timer.stop());
+            assert_eq!((running(&timers), timers.next_deadline()), (0, None));
+        }
     }
 
     #[test]

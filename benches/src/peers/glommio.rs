@@ -5,6 +5,7 @@ pub use glommio::channels::local_channel::new_bounded as bounded;
 use glommio::channels::local_channel::{LocalReceiver, LocalSender};
 use glommio::sync::Semaphore;
 pub use glommio::{spawn_local as spawn, timer::sleep};
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ pub async fn join<T>(task: Task<T>) -> T {
 /// glommio's own `yield_if_needed` gives way to nobody but other queues until a time slice is over.
 pub use futures_lite::future::yield_now;
 
-pub async fn send<T>(tx: &LocalSender<T>, value: T) {
-    tx.send(value).await.ok().expect("the receiver stays");
+pub async fn send<T: Debug>(tx: &LocalSender<T>, value: T) {
+    tx.send(value).await.expect("the receiver stays");
 }
 
 pub async fn receive<T>(rx: &mut LocalReceiver<T>) -> Option<T> {
@@ -30,8 +31,8 @@ pub async fn receive<T>(rx: &mut LocalReceiver<T>) -> Option<T> {
 }
 
 /// There is room.
-pub async fn put<T>(tx: &LocalSender<T>, value: T) {
-    tx.try_send(value).ok().expect("there is room");
+pub async fn put<T: Debug>(tx: &LocalSender<T>, value: T) {
+    tx.try_send(value).expect("there is room");
 }
 
 pub async fn either<T>(one: &mut LocalReceiver<T>, other: &mut LocalReceiver<T>) -> Option<T> {
@@ -58,4 +59,27 @@ impl Turn {
     pub async fn take(&self) {
         self.0.acquire(1).await.expect("nobody closes it");
     }
+}
+
+/// Tasks that end when this is dropped, as a task's handle says.
+pub struct Children(Vec<Task<()>>);
+
+impl Children {
+    pub fn new() -> Self {
+        Children(Vec::new())
+    }
+
+    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.0.push(spawn(future));
+    }
+
+    pub async fn wait(self) {
+        for child in self.0 {
+            join(child).await;
+        }
+    }
+}
+
+pub async fn cancel(task: Task<()>) {
+    task.cancel().await;
 }

@@ -13,6 +13,7 @@
 //! | `put` | a send where there is room |
 //! | `either` | what comes first from two channels: a `select!`, or what they have in its place |
 //! | `within` | a future's output, unless it takes too long |
+//! | `Children`, `cancel` | tasks that end when this is dropped; ends a task, its children with it |
 //! | `Turn`, `Shared` | one task hands the turn to another: `give` and `take`; the pointer for it |
 
 pub mod compio;

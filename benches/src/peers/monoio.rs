@@ -1,12 +1,12 @@
 //! monoio on io_uring, as `#[monoio::main(driver = "uring")]` starts it. Its channels and semaphores are `local-sync`'s, of the
 //! same authors.
 
-pub use futures_lite::future::yield_now;
 pub use local_sync::mpsc::bounded::channel as bounded;
 use local_sync::mpsc::bounded::{Rx, Tx};
 use local_sync::semaphore::Semaphore;
 use monoio::task::JoinHandle;
 pub use monoio::{spawn, time::sleep};
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
@@ -24,12 +24,17 @@ pub fn run_timed<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
     builder.build().expect("monoio starts").block_on(async { spawn(future).await })
 }
 
+/// A task that wakes itself goes on before all others here. One that waits for a new task does not: that is queued behind them.
+pub async fn yield_now() {
+    spawn(async {}).await;
+}
+
 pub async fn join<T>(task: JoinHandle<T>) -> T {
     task.await
 }
 
-pub async fn send<T>(tx: &Tx<T>, value: T) {
-    tx.send(value).await.ok().expect("the receiver stays");
+pub async fn send<T: Debug>(tx: &Tx<T>, value: T) {
+    tx.send(value).await.expect("the receiver stays");
 }
 
 pub async fn receive<T>(rx: &mut Rx<T>) -> Option<T> {
@@ -37,7 +42,7 @@ pub async fn receive<T>(rx: &mut Rx<T>) -> Option<T> {
 }
 
 /// There is room.
-pub async fn put<T>(tx: &Tx<T>, value: T) {
+pub async fn put<T: Debug>(tx: &Tx<T>, value: T) {
     send(tx, value).await;
 }
 

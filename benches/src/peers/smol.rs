@@ -3,6 +3,7 @@
 use smol::channel::{Receiver, Sender};
 use smol::lock::Semaphore;
 use smol::{LocalExecutor, Task};
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ pub async fn sleep(duration: Duration) {
     smol::Timer::after(duration).await;
 }
 
-pub async fn send<T>(tx: &Sender<T>, value: T) {
-    tx.send(value).await.ok().expect("the receiver stays");
+pub async fn send<T: Debug>(tx: &Sender<T>, value: T) {
+    tx.send(value).await.expect("the receiver stays");
 }
 
 pub async fn receive<T>(rx: &mut Receiver<T>) -> Option<T> {
@@ -40,8 +41,8 @@ pub async fn receive<T>(rx: &mut Receiver<T>) -> Option<T> {
 }
 
 /// There is room.
-pub async fn put<T>(tx: &Sender<T>, value: T) {
-    tx.try_send(value).ok().expect("there is room");
+pub async fn put<T: Debug>(tx: &Sender<T>, value: T) {
+    tx.try_send(value).expect("there is room");
 }
 
 pub async fn either<T>(one: &mut Receiver<T>, other: &mut Receiver<T>) -> Option<T> {
@@ -72,4 +73,27 @@ impl Turn {
     pub async fn take(&self) {
         self.0.acquire().await.forget();
     }
+}
+
+/// Tasks that end when this is dropped, as a task's handle says.
+pub struct Children(Vec<Task<()>>);
+
+impl Children {
+    pub fn new() -> Self {
+        Children(Vec::new())
+    }
+
+    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.0.push(spawn(future));
+    }
+
+    pub async fn wait(self) {
+        for child in self.0 {
+            join(child).await;
+        }
+    }
+}
+
+pub async fn cancel(task: Task<()>) {
+    task.cancel().await;
 }

@@ -1,12 +1,13 @@
 //! tokio on one thread, as `#[tokio::main(flavor = "current_thread")]` starts it.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::Notify;
 pub use tokio::sync::mpsc::channel as bounded;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::task::JoinHandle;
 pub use tokio::task::spawn;
+use tokio::task::{JoinHandle, JoinSet};
 pub use tokio::time::sleep;
 
 /// Runs a future that need not be `Send` where `block_on` runs it: not as a task.
@@ -27,8 +28,8 @@ pub async fn join<T>(task: JoinHandle<T>) -> T {
 /// tokio's own `yield_now` waits for a pass of its I/O driver; to wake itself is cheaper.
 pub use futures_lite::future::yield_now;
 
-pub async fn send<T>(tx: &Sender<T>, value: T) {
-    tx.send(value).await.ok().expect("the receiver stays");
+pub async fn send<T: Debug>(tx: &Sender<T>, value: T) {
+    tx.send(value).await.expect("the receiver stays");
 }
 
 pub async fn receive<T>(rx: &mut Receiver<T>) -> Option<T> {
@@ -36,8 +37,8 @@ pub async fn receive<T>(rx: &mut Receiver<T>) -> Option<T> {
 }
 
 /// There is room.
-pub async fn put<T>(tx: &Sender<T>, value: T) {
-    tx.try_send(value).ok().expect("there is room");
+pub async fn put<T: Debug>(tx: &Sender<T>, value: T) {
+    tx.try_send(value).expect("there is room");
 }
 
 pub async fn either<T>(one: &mut Receiver<T>, other: &mut Receiver<T>) -> Option<T> {
@@ -67,4 +68,28 @@ impl Turn {
     pub async fn take(&self) {
         self.0.notified().await;
     }
+}
+
+/// Tasks that end when this is dropped.
+pub struct Children(JoinSet<()>);
+
+impl Children {
+    pub fn new() -> Self {
+        Children(JoinSet::new())
+    }
+
+    pub fn spawn(&mut self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(future);
+    }
+
+    pub async fn wait(mut self) {
+        while let Some(ended) = self.0.join_next().await {
+            ended.expect("no task panics");
+        }
+    }
+}
+
+pub async fn cancel(task: JoinHandle<()>) {
+    task.abort();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
 }

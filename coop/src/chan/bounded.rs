@@ -106,16 +106,20 @@ impl<T> Channel<T> {
     }
 
     /// Promises free messages to the receivers that wait, first come, first served; when there is nothing to come, wakes all.
+    #[inline(never)]
     fn serve_receivers(&self) {
         while self.wait_to_receive.has_waiters() && (self.free_messages() > 0 || self.is_drained()) {
             self.promised_messages.set(self.promised_messages.get() + usize::from(self.free_messages() > 0));
             self.wait_to_receive.release();
         }
         // What was promised takes no place any more.
-        self.serve_senders();
+        if self.wait_to_send.has_waiters() {
+            self.serve_senders();
+        }
     }
 
     /// The same for those who wait for a place.
+    #[inline(never)]
     fn serve_senders(&self) {
         while self.wait_to_send.has_waiters() && (self.has_place() || self.closed.is_set()) {
             self.promised_places.set(self.promised_places.get() + 1);

@@ -148,3 +148,14 @@ pub(crate) fn write_stderr(bytes: &[u8]) {
     // SAFETY: `bytes` is readable; a short or failed write of a death message has no remedy.
     unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
 }
+
+/// Asks for the memory at an address, which may be any: it will be touched soon.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+}

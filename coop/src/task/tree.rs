@@ -181,8 +181,10 @@ impl Node {
         while !link.is_null() {
             // SAFETY: what is linked in `children` is the node of a live task, `repr(C)` with its link first.
             unsafe {
+                let next = self.children.after(link);
+                Task::prefetch(next.cast());
                 f((*link.cast::<Node>()).task());
-                link = self.children.after(link);
+                link = next;
             }
         }
     }
@@ -338,31 +340,45 @@ impl Node {
 
     /// Brings the effective kills of this node and all below it up to date: parents first, siblings in order.
     fn propagate(&self, cooperator: &Cooperator) {
+        if !self.follow(cooperator) {
+            return;
+        }
         let mut last: *const Node = self;
         let mut next: *const Node = self;
         self.next_visit.set(ptr::null());
-        let mut append = |node: &Node| {
-            node.next_visit.set(ptr::null());
-            // SAFETY: all nodes of the tree stay where they are: this switches nowhere and ends nothing.
-            unsafe { (*last).next_visit.set(node) };
-            last = node;
-        };
-        // SAFETY: as in `append`.
-        while let Some(node) = unsafe { next.as_ref() } {
-            node.watch_mask();
-            let effective = node.computed();
-            if node.effective.replace(effective) != effective {
-                let task = node.task();
-                if ptr::eq(task.frame.get(), node) {
-                    task.set_origin(effective);
-                    if !effective.is_null() {
-                        cooperator.scheduler.interrupt(&task.fiber);
-                    }
-                }
-                node.inner().map(&mut append);
-                node.for_each_child(|child| append(&child.node));
+        // Each is seen to when it is found, and not visited again if it leads no further: the memory of a task that has long been
+        // parked is far away.
+        let mut found = |node: &Node| {
+            if node.follow(cooperator) && (node.has_children() || node.inner().is_some()) {
+                node.next_visit.set(ptr::null());
+                // SAFETY: all nodes of the tree stay where they are: this switches nowhere and ends nothing.
+                unsafe { (*last).next_visit.set(node) };
+                last = node;
             }
+        };
+        // SAFETY: as in `found`.
+        while let Some(node) = unsafe { next.as_ref() } {
+            node.inner().map(&mut found);
+            node.for_each_child(|child| found(&child.node));
             next = node.next_visit.get();
         }
+    }
+
+    /// Brings the effective kill of this node up to date with its parent's. Whether it has changed.
+    #[inline]
+    fn follow(&self, cooperator: &Cooperator) -> bool {
+        self.watch_mask();
+        let effective = self.computed();
+        if self.effective.replace(effective) == effective {
+            return false;
+        }
+        let task = self.task();
+        if ptr::eq(task.frame.get(), self) {
+            task.set_origin(effective);
+            if !effective.is_null() {
+                cooperator.scheduler.interrupt(&task.fiber);
+            }
+        }
+        true
     }
 }

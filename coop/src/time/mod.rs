@@ -14,11 +14,11 @@ pub(crate) use interval::Tick;
 pub(crate) use moment::{After, At};
 
 use crate::cooperator::Cooperator;
-use crate::coordinator::{Coordinated, Wait};
+
 use crate::error::Killed;
 use crate::fiber::{Detail, Reason};
-use crate::task;
-use crate::timers;
+use crate::task::{self, Task};
+use crate::timers::Alarm;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -90,15 +90,21 @@ pub fn sleep_until(moment: Instant) -> Result<(), Killed> {
 
 #[track_caller]
 fn sleep_to(cooperator: &Cooperator, deadline: u64) -> Result<(), Killed> {
-    let timer = timers::Sleep::new();
-    let entry = Coordinated::new();
-    let wait = Wait::new(&cooperator.scheduler);
-    // SAFETY: all three stay on this frame until `wait`, dropped first, has unlinked the entry; the timer stops when dropped.
-    unsafe {
-        timer.start(&cooperator.timers, deadline);
-        wait.enlist(timer.over(), &entry, 0);
+    let scheduler = &cooperator.scheduler;
+    let fiber = &Task::running(cooperator).fiber;
+    let alarm = Alarm::new(fiber);
+    // SAFETY: it stays on this frame, which is the fiber's own, and stops when dropped.
+    unsafe { alarm.start(&cooperator.timers, deadline) };
+    fiber.wait_for(Reason::on("sleep", Detail::Time(deadline)), Location::caller(), scheduler.pass_time.get());
+    loop {
+        scheduler.park(true);
+        if alarm.has_rung() {
+            return Ok(());
+        }
+        if fiber.is_killed() {
+            return Err(task::delivered(cooperator));
+        }
     }
-    task::park(cooperator, &wait, Reason::on("sleep", Detail::Time(deadline)), Location::caller()).map(drop)
 }
 
 fn deadline(cooperator: &Cooperator, duration: Duration) -> u64 {
