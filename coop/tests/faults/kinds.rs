@@ -2,7 +2,7 @@
 //! errors are no errors to the caller, since the operation is done again or in another way.
 
 use coop::fs::File;
-use coop::net::{TcpListener, UnixStream};
+use coop::net::{TcpListener, TcpStream, UnixStream};
 use coop::{Operation, Scope, op};
 use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
@@ -224,6 +224,39 @@ impl Story for Send {
             let left = self.inside.get().checked_sub(n as usize);
             self.inside.set(left.expect("no more comes out than was sent"));
         }
+    }
+}
+
+/// From where the bytes are, which the kernel may go on reading.
+pub struct SendZeroCopy(TcpStream, TcpStream);
+
+impl Story for SendZeroCopy {
+    const NAME: &'static str = "send, zero copy";
+    const OPCODE: u8 = 47;
+    /// Then the bytes are copied.
+    const RETRIED: &'static [i32] =
+        &[libc::EINTR, libc::ENOMEM, libc::ENOBUFS, libc::EINVAL, libc::EACCES, libc::EOPNOTSUPP];
+    const WAYS: &'static [Way] = NO_HANDLE;
+
+    fn begin() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let near = TcpStream::connect(listener.local_addr()?)?;
+        Ok(SendZeroCopy(near, listener.accept()?.0))
+    }
+
+    fn run(&self, way: Way) -> io::Result<()> {
+        call(way, || {
+            let sender = self.0.zero_copy().above(1);
+            sender.send_all(vec![7; 5])?;
+            let mut buffer = [0; 5];
+            self.1.recv_exact(&mut buffer)?;
+            assert_eq!(buffer, [7; 5]);
+            // Now that the peer has them, the kernel says so soon.
+            while sender.outstanding() > 0 {
+                coop::yield_now()?;
+            }
+            Ok(())
+        })
     }
 }
 
