@@ -10,7 +10,7 @@ use child::{child, descriptors};
 use coop::fs::{self, File, OpenOptions};
 use coop::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use coop::{Builder, Driver, Killed, op, unblock};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -98,18 +98,29 @@ fn everything() -> io::Result<()> {
     assert!(back == much);
     drop(client);
     assert_eq!(server.join().unwrap()?, 1 << 20);
-    // Timers, in order.
-    let order = Rc::new(RefCell::new(Vec::new()));
-    coop::wait_all(|s| {
-        for ms in [30, 10, 20] {
-            let order = order.clone();
-            s.spawn(move || {
-                coop::sleep(Duration::from_millis(ms)).unwrap();
-                order.borrow_mut().push(ms);
-            });
+    // Timers, in order: if all three were started before the first was over.
+    let (order, began) = (RefCell::new(Vec::new()), Cell::new(coop::time::Instant::now()));
+    let is_over = |ms| coop::time::Instant::now() >= began.get() + Duration::from_millis(ms);
+    loop {
+        let late = Cell::new(false);
+        coop::wait_all(|s| {
+            began.set(coop::time::Instant::now());
+            for ms in [30, 10, 20] {
+                let (order, began, late) = (&order, &began, &late);
+                s.spawn(move || {
+                    coop::time::sleep_until(began.get() + Duration::from_millis(ms)).unwrap();
+                    order.borrow_mut().push(ms);
+                });
+                coop::yield_now().unwrap();
+                late.set(late.get() || is_over(10));
+            }
+        });
+        let order = order.take();
+        if !late.get() {
+            assert_eq!(order, [10, 20, 30]);
+            break;
         }
-    });
-    assert_eq!(*order.borrow(), [10, 20, 30]);
+    }
     // Kill, and a deadline, around a wait in the kernel.
     let (ours, theirs) = UnixStream::pair()?;
     let mut task = coop::spawn(move || ours.recv(&mut [0; 8]));

@@ -416,8 +416,9 @@ fn an_end_that_races_a_timer_or_a_kill_is_not_lost() {
 #[test]
 fn bytes_that_race_a_timer_are_not_lost() {
     coop::run(|| -> io::Result<()> {
-        let mut child =
-            sh("i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done").stdout(Stdio::piped()).spawn()?;
+        let mut child = sh("i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done; sleep 0.05")
+            .stdout(Stdio::piped())
+            .spawn()?;
         let out = child.stdout.take().unwrap();
         let (mut all, losses) = (Vec::new(), Cell::new(0));
         loop {
