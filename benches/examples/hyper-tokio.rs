@@ -67,7 +67,8 @@ fn main() -> io::Result<()> {
                     async { Ok::<_, Infallible>(response) }
                 });
                 // A client that has gone is no news.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
     })
