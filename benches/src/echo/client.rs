@@ -108,8 +108,8 @@ pub fn ask(address: SocketAddr, cell: Cell, n: u64, server: CpuClock) -> io::Res
     let bytes = (cell.pipeline * cell.size) as u64;
     let one_each = at_once * cell.connections as u64;
     // Every connection has its turn several times, however few messages a sample is.
-    let n = n.max(4 * one_each);
-    let warming = (n / 10).max(2 * one_each);
+    let n = n.max(2 * one_each);
+    let warming = (n / 10).max(one_each);
     let total = warming + n;
     let (mut asked, mut answered) = (0, 0);
     for connection in &mut open {

@@ -77,6 +77,11 @@ pub fn epoll(cell: Cell, listener: TcpListener) -> io::Result<()> {
             match check(unsafe { libc::send(fd, rest.as_ptr().cast(), rest.len(), libc::MSG_NOSIGNAL) }) {
                 Ok(n) => connection.begin += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+                    open[name as usize] = None;
+                    left -= 1;
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             let is_blocked = connection.begin < connection.end;
