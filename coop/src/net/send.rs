@@ -155,15 +155,18 @@ impl<'a> Operation for SendAll<'a> {
 }
 
 /// Sends some of `buffer`: at once if it fits, else when there is room.
+/// Sends at once; through the ring together with what other tasks send, or when there is no room.
 #[inline]
 #[track_caller]
 pub(super) fn send(socket: &Socket, buffer: &[u8]) -> io::Result<usize> {
     let cooperator = begin()?;
-    match socket.try_send(buffer) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
-        result => {
-            spend_budget(cooperator);
-            return result;
+    if !cooperator.submits_together() {
+        match socket.try_send(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
+            result => {
+                spend_budget(cooperator);
+                return result;
+            }
         }
     }
     let reason = Reason::on("send", Detail::Descriptor(socket.fd()));

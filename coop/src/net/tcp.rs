@@ -104,6 +104,11 @@ impl TcpStream {
         task::timeout(timeout, || Ok(TcpStream { socket: connect(target.resolve()?)? }))
     }
 
+    /// For sending large buffers without copying them: see [`ZeroCopy`](super::ZeroCopy). Not a wait point.
+    pub fn zero_copy(&self) -> super::ZeroCopy<'_> {
+        super::ZeroCopy::new(&self.socket)
+    }
+
     /// The address of the other end.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ impl Cqe {
     }
 }
 
+/// `IORING_CQE_F_NOTIF`: this says that memory is no longer needed, not what came of the operation.
+pub(crate) const NOTIFICATION: u32 = 1 << 3;
+
 /// What the runtime does with the completion of an operation. The pointer in a slot leads here.
 ///
 /// # Safety

@@ -18,7 +18,7 @@ mod slots;
 mod submission;
 mod uring;
 
-pub(crate) use completion::{Completion, Cqe};
+pub(crate) use completion::{Completion, Cqe, NOTIFICATION};
 pub(crate) use epoll::Epoll;
 pub(crate) use faulty::Faulty;
 pub use faulty::{Fault, Faults, Moment};

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 
 struct Slot {
     generation: u32,
-    /// The next free slot while free.
+    /// The next free slot while free; otherwise `LINGERING`, or nothing.
     next: u32,
     target: Option<*const dyn Completion>,
 }
@@ -25,6 +25,9 @@ const CANCEL: u64 = 1 << 31;
 
 const NONE: u32 = u32::MAX;
 
+/// In place of the next slot: of the operation in this one only the last completion is still to come, which nobody waits for.
+const LINGERING: u32 = u32::MAX - 1;
+
 /// The operations in flight.
 pub(crate) struct Slots {
     slots: UnsafeCell<Vec<Slot>>,
@@ -34,6 +37,7 @@ pub(crate) struct Slots {
     /// Completions after which there are more.
     more: Count,
     strays: Count,
+    lingering: Cell<usize>,
     has_rung: Cell<bool>,
     /// Operations that a cancel has not found, although they go on.
     missed: RefCell<Vec<u64>>,
@@ -48,6 +52,7 @@ impl Slots {
             ended: Count::new(0),
             more: Count::new(0),
             strays: Count::new(0),
+            lingering: Cell::new(0),
             has_rung: Cell::new(false),
             missed: RefCell::default(),
         }
@@ -70,7 +75,7 @@ impl Slots {
             index
         };
         let slot = &mut slots[index as usize];
-        slot.target = Some(target);
+        (slot.next, slot.target) = (NONE, Some(target));
         self.inserted.add(1);
         u64::from(slot.generation) << 32 | u64::from(index)
     }
@@ -99,6 +104,9 @@ impl Slots {
         let completion = if last {
             // Generation 0 is skipped: with slot 0 it would be `NOBODY`, with slot 1 `BELL`.
             target.generation = target.generation.checked_add(1).unwrap_or(1);
+            if target.next == LINGERING {
+                self.lingering.set(self.lingering.get() - 1);
+            }
             target.next = self.free.replace(index);
             self.ended.add(1);
             target.target.take()
@@ -126,7 +134,7 @@ impl Slots {
         // SAFETY: as in `insert`.
         match unsafe { &*self.slots.get() }.get(index as usize) {
             Some(slot) if slot.generation == generation && slot.target.is_some() => {
-                if cqe.result == -libc::ENOENT {
+                if cqe.result == -libc::ENOENT && slot.next != LINGERING {
                     self.missed.borrow_mut().push(target);
                 }
             }
@@ -134,6 +142,26 @@ impl Slots {
             Some(slot) if slot.generation > generation => {}
             _ => self.strays.add(1),
         }
+    }
+
+    /// Notes that of an operation only the last completion is still to come: that it may never come, that no cancel brings it, and
+    /// that its target needs nothing of this thread's meanwhile.
+    pub(crate) fn linger(&self, user_data: u64) {
+        let (generation, index) = ((user_data >> 32) as u32, user_data as u32);
+        // SAFETY: as in `insert`.
+        if let Some(slot) = unsafe { &mut *self.slots.get() }.get_mut(index as usize)
+            && slot.generation == generation
+            && slot.target.is_some()
+            && slot.next != LINGERING
+        {
+            slot.next = LINGERING;
+            self.lingering.set(self.lingering.get() + 1);
+        }
+    }
+
+    /// Operations that linger.
+    pub(crate) fn lingering(&self) -> usize {
+        self.lingering.get()
     }
 
     /// Operations that are to be cancelled again.
@@ -144,11 +172,11 @@ impl Slots {
         }
     }
 
-    /// The user data of every operation without a last completion yet.
+    /// The user data of every operation that has not ended, and does not linger.
     pub(crate) fn all(&self) -> Vec<u64> {
         // SAFETY: as in `insert`.
         let slots = unsafe { &*self.slots.get() };
-        let flying = slots.iter().zip(0u64..).filter(|(slot, _)| slot.target.is_some());
+        let flying = slots.iter().zip(0u64..).filter(|(slot, _)| slot.target.is_some() && slot.next != LINGERING);
         flying.map(|(slot, index)| u64::from(slot.generation) << 32 | index).collect()
     }
 
@@ -218,5 +246,29 @@ mod tests {
         assert_eq!(*log.0.borrow(), [(1, false), (2, true)]);
         assert!(other.0.borrow().is_empty());
         assert_eq!((slots.strays(), slots.in_flight()), (3, 1));
+    }
+
+    #[test]
+    fn what_lingers_is_cancelled_no_more_and_counts_until_it_has_ended() {
+        let (slots, log, other) = (Slots::new(), Log::default(), Log::default());
+        // SAFETY: both logs outlive `slots`' last delivery.
+        let [key, second] = [&log, &other].map(|log| unsafe { slots.insert(log as &dyn Completion) });
+        let missed =
+            |target| slots.deliver(Cqe { user_data: Slots::cancel_of(target), result: -libc::ENOENT, flags: 0 });
+        missed(key);
+        assert_eq!((slots.take_missed(), slots.all()), (vec![key], vec![key, second]));
+        slots.deliver(Cqe { user_data: key, result: 1, flags: 2 });
+        (0..2).for_each(|_| slots.linger(key));
+        missed(key);
+        assert_eq!((slots.take_missed(), slots.all()), (vec![], vec![second]));
+        assert_eq!((slots.lingering(), slots.in_flight()), (1, 2));
+        slots.deliver(Cqe { user_data: key, result: 0, flags: 8 });
+        slots.linger(key);
+        assert_eq!((slots.lingering(), slots.in_flight()), (0, 1));
+        assert_eq!(*log.0.borrow(), [(1, false), (0, true)]);
+        // SAFETY: as above.
+        let reused = unsafe { slots.insert(&log as &dyn Completion) };
+        missed(reused);
+        assert_eq!((slots.take_missed(), slots.lingering(), slots.strays()), (vec![reused], 0, 0));
     }
 }

@@ -107,6 +107,16 @@ impl Sqe {
         Sqe { opcode: SEND, fd, addr: buffer as u64, len: clamp(len), op_flags: flags as u32, ..Sqe::default() }
     }
 
+    /// Completes with how much was sent, and, unless that says that there is no more, again when the memory is no longer needed: with
+    /// less than nothing if the kernel has copied it all the same. Linux 6.2; not on a hardened ring.
+    pub(crate) fn send_zero_copy(fd: RawFd, buffer: *const u8, len: usize, flags: i32) -> Self {
+        /// `IORING_OP_SEND_ZC`.
+        const SEND_ZC: u8 = 47;
+        /// `IORING_SEND_ZC_REPORT_USAGE`.
+        const REPORT_USAGE: u16 = 1 << 3;
+        Sqe { opcode: SEND_ZC, ioprio: REPORT_USAGE, ..Self::send(fd, buffer, len, flags) }
+    }
+
     /// Completes with a descriptor for each connection, until it fails, is cancelled, or there are too many completions.
     pub(crate) fn accept_multishot(fd: RawFd, flags: i32) -> Self {
         /// `IORING_ACCEPT_MULTISHOT`.
@@ -257,6 +267,9 @@ mod tests {
         same(Sqe::recv(5, at, 99, 0x4000, 0), opcode::Recv::new(types::Fd(5), at, 99).flags(0x4000).build());
         same(Sqe::recv_multishot(5, 3), opcode::RecvMulti::new(types::Fd(5), 3).build());
         same(Sqe::send(5, at, 99, 0x4000), opcode::Send::new(types::Fd(5), at, 99).flags(0x4000).build());
+        let report_usage = 1 << 3;
+        let zero_copy = opcode::SendZc::new(types::Fd(5), at, 99).flags(0x4000).zc_flags(report_usage);
+        same(Sqe::send_zero_copy(5, at, 99, 0x4000), zero_copy.build());
         same(Sqe::accept_multishot(5, 0x80000), opcode::AcceptMulti::new(types::Fd(5)).flags(0x80000).build());
         same(Sqe::connect(5, at.cast(), 16), opcode::Connect::new(types::Fd(5), at.cast(), 16).build());
         same(Sqe::read(5, at, 99, 8), opcode::Read::new(types::Fd(5), at, 99).offset(8).build());

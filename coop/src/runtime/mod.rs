@@ -42,6 +42,7 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
     let mut shutdown = Shutdown::NotYet;
     let slack = if cooperator.clock.is_virtual() { 0 } else { sys::timer_slack() };
     loop {
+        let began = cooperator.clock.now();
         cooperator.scheduler.run_ready();
         exit::exit_if_asked(cooperator);
         if root.fiber.state.get() == State::Ended {
@@ -54,6 +55,9 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
         cooperator.run_jobs();
         let now = cooperator.clock.now();
         cooperator.scheduler.pass_time.set(now);
+        if !cooperator.clock.is_virtual() {
+            cooperator.scheduler.pace(now.saturating_sub(began));
+        }
         cooperator.timers.advance(now);
         shutdown.watch(cooperator, root, now);
         if !cooperator.scheduler.is_idle() {

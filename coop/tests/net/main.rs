@@ -15,3 +15,4 @@ mod recv_ahead;
 mod splice;
 mod tcp;
 mod unix;
+mod zero_copy;
