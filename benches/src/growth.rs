@@ -91,6 +91,18 @@ pub fn measure(is_quick: bool) -> (String, String) {
     for curve in CURVES {
         table += &format!("* {}: {}\n", curve.name, curve.measures);
     }
+    for (curve, line) in CURVES.iter().zip(&lines) {
+        let at = |size: usize| sizes.iter().position(|n| *n == size).and_then(|index| line[index]);
+        if let Some((few, many)) = at(10_000).zip(at(1_000_000)) {
+            let bar = match (curve.name, many / few <= 1.5) {
+                ("sleep", true) => "; bar < 1.5: met",
+                ("sleep", false) => "; bar < 1.5: **NOT met**",
+                _ => "",
+            };
+            table +=
+                &format!("* {}: {:.2} times as much among 1,000,000 as among 10,000{bar}\n", curve.name, many / few);
+        }
+    }
     (table, plot(&sizes, &lines))
 }
 
@@ -120,6 +132,7 @@ fn plot(sizes: &[usize], lines: &[Vec<Option<f64>>]) -> String {
         svg.line((x(*n as f64), top), (x(*n as f64), height - bottom), "#eeeeee", 1.0);
         svg.text(x(*n as f64), height - bottom + 18.0, "middle", 11, "#444444", &thousands(*n));
     }
+    let mut ends = Vec::new();
     for (curve, line) in CURVES.iter().zip(lines) {
         let points = sizes.iter().zip(line).filter_map(|(n, each)| Some((x(*n as f64), y((*each)?))));
         let points: Vec<(f64, f64)> = points.collect();
@@ -127,9 +140,15 @@ fn plot(sizes: &[usize], lines: &[Vec<Option<f64>>]) -> String {
         for (x, y) in &points {
             svg.dot(*x, *y, 2.5, curve.colour, true);
         }
-        if let Some((x, y)) = points.last() {
-            svg.text(x + 8.0, y + 4.0, "start", 12, curve.colour, curve.name);
-        }
+        ends.extend(points.last().map(|(x, y)| (*x, *y, curve)));
+    }
+    // Names beside the ends of their lines, from below, none over another.
+    ends.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let mut below = f64::INFINITY;
+    for (x, y, curve) in ends {
+        let at = y.min(below - 13.0);
+        svg.text(x + 8.0, at + 4.0, "start", 12, curve.colour, curve.name);
+        below = if x > width - right - 1.0 { at } else { below };
     }
     svg.done()
 }

@@ -18,7 +18,7 @@ pub fn paragraph(plan: &Plan) -> String {
     let family = field("cpu family")
         .zip(field("model\t"))
         .map_or(String::new(), |(family, model)| format!(", family {family} model {model}"));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
     let release = read("/proc/sys/kernel/osrelease");
     // Only digits and dots: what follows is the builder's affair.
     let kernel: String = release.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
@@ -26,7 +26,7 @@ pub fn paragraph(plan: &Plan) -> String {
     let load = load.split(' ').next().unwrap_or("?");
     let versions: Vec<String> = PEERS.iter().filter_map(|name| Some(format!("{name} {}", version(name)?))).collect();
     format!(
-        "{model}{family}; {cores} cores online to this process; Linux {}; {}; {}. {} rounds, sides interleaved; load at the end {load} \
+        "{model}{family}; {cores} cores; Linux {}; {}; {}. {} rounds, sides interleaved; load at the end {load} \
          (1 is this run's own).\n",
         kernel.trim_end_matches('.'),
         compiler(),

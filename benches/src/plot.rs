@@ -76,7 +76,7 @@ pub fn ratios(measured: &[Measured]) -> String {
     svg.line((at + 76.0, 52.0), (at + 76.0, 64.0), "#222222", 2.5);
     svg.text(at + 82.0, 62.0, "start", 11, "#222222", "limit");
     svg.triangle(at + 118.0, 58.0, "#222222");
-    svg.text(at + 126.0, 62.0, "start", 11, "#222222", "bar for the best peer");
+    svg.text(at + 126.0, 62.0, "start", 11, "#222222", "bar for the best");
 
     for cost in decades(least, most) {
         let is_coop = cost == 1.0;
@@ -96,9 +96,16 @@ pub fn ratios(measured: &[Measured]) -> String {
         let bars = one.figure.bars.iter().filter(|bar| !matches!(bar, Bar::Fixed(_)));
         let against: Vec<(f64, f64)> =
             bars.filter_map(|bar| one.against(*bar)).map(|(most, ratio, _)| (most, ratio)).collect();
-        let is_met = against.iter().all(|(most, ratio)| ratio <= most);
+        let against_a_figure = one.figure.bars.iter().filter(|bar| matches!(bar, Bar::Fixed(_)));
+        let against_a_figure = against_a_figure.filter_map(|bar| one.against(*bar)).map(|(most, own, _)| (most, own));
+        let all: Vec<(f64, f64)> = against.iter().copied().chain(against_a_figure).collect();
+        let is_met = all.iter().all(|(most, ratio)| ratio <= most);
         if let Some(best) = one.best(Kind::Peer) {
-            let fill = if is_met { "#b7dfc0" } else { "#f3c6b0" };
+            let fill = match (all.is_empty(), is_met) {
+                (true, _) => "#dddddd",
+                (false, true) => "#b7dfc0",
+                (false, false) => "#f3c6b0",
+            };
             let (from, to) = (x(1.0).min(x(1.0 / best.ratio.median)), x(1.0).max(x(1.0 / best.ratio.median)));
             svg.rect(from, y - 6.0, (to - from).max(1.0), 12.0, fill);
         }
@@ -113,7 +120,7 @@ pub fn ratios(measured: &[Measured]) -> String {
         for (most, _) in &against {
             svg.triangle(x(1.0 / most), y, "#222222");
         }
-        let verdict = match (against.is_empty(), is_met) {
+        let verdict = match (all.is_empty(), is_met) {
             (true, _) => "",
             (false, true) => "met",
             (false, false) => "NOT met",
