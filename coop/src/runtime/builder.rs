@@ -105,7 +105,8 @@ impl Builder {
     }
 
     /// Restricts the ring to the operations that coop makes: 21 of the kernel's opcodes, without links, registered files or
-    /// buffers, and without any further registration. The kernel enforces it from before the first operation to the end of the
+    /// buffers, and without any further registration (its own descriptor is unregistered
+    /// when it ends). The kernel enforces it from before the first operation to the end of the
     /// ring, and answers what else comes to stand in the queue, by whatever code of the process, with `EACCES`. Costs nothing that
     /// can be measured. Takes precedence over `COOP_HARDENED` (1 or 0); off unless either says otherwise.
     ///
