@@ -42,18 +42,32 @@ pub struct Coordinator {
     is_held: Cell<bool>,
     queue: RawList,
     /// An entry that was queued when there was no other, and whose it is: see [`release`](Coordinator::release).
-    lone: Cell<(*const Coordinated, *const Fiber)>,
+    lone: Cell<Lone>,
+}
+
+#[derive(Clone, Copy)]
+struct Lone {
+    entry: *const Coordinated,
+    fiber: *const Fiber,
+}
+
+// SAFETY: no thread but the Coordinator's uses what it points to: a Coordinator is not `Send`, by its queue. Of two reasons for that the
+// compiler would give both, for one mistake.
+unsafe impl Send for Lone {}
+
+impl Lone {
+    const NONE: Lone = Lone { entry: ptr::null(), fiber: ptr::null() };
 }
 
 impl Coordinator {
     /// A free Coordinator.
     pub const fn new() -> Self {
-        Coordinator { is_held: Cell::new(false), queue: RawList::new(), lone: Cell::new((ptr::null(), ptr::null())) }
+        Coordinator { is_held: Cell::new(false), queue: RawList::new(), lone: Cell::new(Lone::NONE) }
     }
 
     /// A Coordinator that is held, by nobody in particular.
     pub const fn held() -> Self {
-        Coordinator { is_held: Cell::new(true), queue: RawList::new(), lone: Cell::new((ptr::null(), ptr::null())) }
+        Coordinator { is_held: Cell::new(true), queue: RawList::new(), lone: Cell::new(Lone::NONE) }
     }
 
     /// Whether it is held.
@@ -80,10 +94,10 @@ impl Coordinator {
     #[inline]
     unsafe fn append(&self, entry: &Coordinated, fiber: *const Fiber) {
         if self.queue.is_empty() {
-            self.lone.set((entry, fiber));
-        } else if ptr::eq(self.lone.get().0, entry) {
+            self.lone.set(Lone { entry, fiber });
+        } else if ptr::eq(self.lone.get().entry, entry) {
             // At this place there was another's.
-            self.lone.set((ptr::null(), ptr::null()));
+            self.lone.set(Lone::NONE);
         }
         // SAFETY: the caller's promise; the entry begins with its link.
         unsafe { self.queue.push_back(ptr::from_ref(entry).cast()) };
@@ -102,12 +116,12 @@ impl Coordinator {
         if first.is_null() {
             self.is_held.set(false);
         } else {
-            let (lone, its_fiber) = self.lone.get();
+            let lone = self.lone.get();
             // The way from here to the fiber's stack pointer is what a hand-over takes: each load on it waits for a store of the
             // moment before. By this branch, which is predicted, it does not lead through the entry.
             // SAFETY: what is linked in the queue of a Coordinator is a live `Coordinated`.
             unsafe {
-                let fiber = if ptr::eq(lone.cast(), first) { its_fiber } else { Coordinated::fiber_of(first) };
+                let fiber = if ptr::eq(lone.entry.cast(), first) { lone.fiber } else { Coordinated::fiber_of(first) };
                 Coordinated::hand_over(first, fiber);
             }
         }

@@ -67,13 +67,20 @@ struct Class {
 pub(crate) struct Pool {
     classes: [Class; CLASSES],
     warm_limit: usize,
+    /// Some class may have more warm stacks than that.
+    has_excess: Cell<bool>,
     taken: Count,
 }
 
 impl Pool {
     /// `warm_limit` is how many unused stacks of a class keep their memory when the Cooperator idles.
     pub(crate) fn new(warm_limit: usize) -> Self {
-        Pool { classes: [const { Class::new() }; CLASSES], warm_limit, taken: Count::new(0) }
+        Pool {
+            classes: [const { Class::new() }; CLASSES],
+            warm_limit,
+            has_excess: Cell::new(false),
+            taken: Count::new(0),
+        }
     }
 
     /// A stack of at least `size` usable bytes.
@@ -115,12 +122,21 @@ impl Pool {
         unsafe { stack.top().cast::<*mut u8>().sub(1).write(pool.warm.get()) };
         pool.warm.set(stack.top());
         pool.warm_count.add(1);
+        if pool.warm_count.get() > self.warm_limit as u64 {
+            self.has_excess.set(true);
+        }
         self.taken.subtract(1);
     }
 
     /// Gives the memory of unused stacks above the warm limit back to the kernel, at most `most` of them. True if any is left
     /// to give.
+    #[inline]
     pub(crate) fn trim(&self, most: usize) -> bool {
+        self.has_excess.get() && self.trim_excess(most)
+    }
+
+    #[cold]
+    fn trim_excess(&self, most: usize) -> bool {
         let mut budget = most;
         for (index, pool) in self.classes.iter().enumerate() {
             while pool.warm_count.get() > self.warm_limit as u64 {
@@ -139,6 +155,7 @@ impl Pool {
                 pool.cold.borrow_mut().push(top);
             }
         }
+        self.has_excess.set(false);
         false
     }
 

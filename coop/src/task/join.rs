@@ -33,9 +33,11 @@ impl<R> Joining<R> {
     /// Whether waiting for the task would be waiting for oneself.
     #[inline]
     pub(crate) fn is_self_or_ancestor(&self) -> bool {
-        let Some(cooperator) = Cooperator::current() else {
-            return false;
-        };
+        Cooperator::current().is_some_and(|cooperator| self.is_at_or_above_running(cooperator))
+    }
+
+    #[inline]
+    fn is_at_or_above_running(&self, cooperator: &Cooperator) -> bool {
         let running = &Task::running(cooperator).node;
         // Not a child of one's own.
         !self.task().node.is_child_of(running) && self.is_at_or_above(running)
@@ -57,14 +59,23 @@ impl<R> Joining<R> {
     #[inline]
     pub(crate) fn take(&mut self) -> Result<R, JoinError> {
         let task = self.task();
-        match task.outcome.get() {
+        if task.outcome.get() == Outcome::Returned {
             // SAFETY: the outcome says so, and `R` is the type the handle was made with.
-            Outcome::Returned => Ok(unsafe { spawn::take_value(task) }),
-            // SAFETY: as above.
+            return Ok(unsafe { spawn::take_value(task) });
+        }
+        self.take_other()
+    }
+
+    /// What it has left that is no value.
+    #[cold]
+    fn take_other(&mut self) -> Result<R, JoinError> {
+        let task = self.task();
+        match task.outcome.get() {
+            // SAFETY: as in `take`.
             Outcome::Panicked => Err(JoinError::Panicked(unsafe { spawn::take_panic(task) })),
             Outcome::NeverRan => Err(JoinError::NeverRan),
             Outcome::Taken => Err(JoinError::AlreadyJoined),
-            Outcome::None => unreachable!("a task that has ended has an outcome"),
+            Outcome::None | Outcome::Returned => unreachable!("a task that has ended has an outcome"),
         }
     }
 
@@ -73,7 +84,7 @@ impl<R> Joining<R> {
     fn join(&mut self) -> Result<R, JoinError> {
         let cooperator = wait::begin()?;
         if !self.has_ended() {
-            if self.is_self_or_ancestor() {
+            if self.is_at_or_above_running(cooperator) {
                 return Err(JoinError::Deadlock);
             }
             let task = self.task();
@@ -100,15 +111,26 @@ impl<R> Joining<R> {
 }
 
 impl<R> Drop for Joining<R> {
+    #[inline]
     fn drop(&mut self) {
         let task = self.task();
         task.has_handle.set(false);
-        if !self.has_ended() {
-            return;
+        if self.has_ended() {
+            self.let_go();
         }
+    }
+}
+
+impl<R> Joining<R> {
+    /// There is no handle to the task any more, which has ended.
+    #[inline]
+    fn let_go(&mut self) {
+        let task = self.task();
         match Cooperator::current() {
             Some(cooperator) if cooperator.id == task.cooperator => {
-                spawn::discard(cooperator, task);
+                if task.outcome.get() != Outcome::Taken {
+                    spawn::discard(cooperator, task);
+                }
                 // SAFETY: ended, switched away from, the last handle gone, the payload dealt with.
                 unsafe { spawn::recycle(cooperator, task) };
             }

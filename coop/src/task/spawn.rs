@@ -303,7 +303,7 @@ where
     let size = stack_size(cooperator, description, options, layout);
     // SAFETY: a non-null parent is alive: the caller's promise.
     let in_unwinding_scope =
-        std::thread::panicking() && unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope);
+        unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope) && std::thread::panicking();
     let stack = if in_unwinding_scope { None } else { cooperator.pool.take(size).ok() };
     if let Some(stack) = &stack
         && cooperator.settings.measure_stacks
@@ -364,6 +364,7 @@ fn stack_size(cooperator: &Cooperator, description: &Description, options: Optio
 ///
 /// # Safety
 /// `place` is unused memory for a `Task`: if there is a stack, on it, with nothing below. `vtable` and `entry` are those of the package it is in.
+#[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn write_record(
     place: *mut Task,
@@ -472,16 +473,13 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
         task.node.kill(cooperator, Cause::Parent);
     } else if ptr::eq(cooperator.root.get().cast(), task) {
         task.node.kill(cooperator, Cause::Shutdown);
-    } else {
-        task.node.kill_daemons(cooperator);
     }
-    task.node.await_children(cooperator, task.spawned_at);
+    end_children(cooperator, task);
     task.outcome.set(outcome);
     if !task.has_handle.get() {
         discard(cooperator, task);
         // What was discarded may have spawned in its `drop`.
-        task.node.kill_daemons(cooperator);
-        task.node.await_children(cooperator, task.spawned_at);
+        end_children(cooperator, task);
     }
 
     // No user code runs from here on.
@@ -496,6 +494,22 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
     }
     // SAFETY: the frames below hold nothing: `first_frame` has given everything away.
     unsafe { cooperator.scheduler.end() }
+}
+
+/// Kills the children that nobody is to wait for, and waits for all.
+#[inline]
+fn end_children(cooperator: &Cooperator, task: &Task) {
+    #[inline(never)]
+    fn end_them(cooperator: &Cooperator, task: &Task) {
+        // A kill of the task's own has reached them.
+        if !task.node.is_killed() {
+            task.node.kill_daemons(cooperator);
+        }
+        task.node.await_children(cooperator, task.spawned_at);
+    }
+    if task.node.has_children() {
+        end_them(cooperator, task);
+    }
 }
 
 /// How deep the stack of a task that ends has been.
@@ -519,7 +533,7 @@ fn measured_depth(stack: &Stack, used: usize) -> Depth {
 }
 
 /// Drops the value that nobody will join for, or deals with a panic that nobody will hear of. Runs user code.
-#[inline]
+#[inline(never)]
 pub(super) fn discard(cooperator: &Cooperator, task: &Task) {
     match task.outcome.get() {
         Outcome::Returned => {

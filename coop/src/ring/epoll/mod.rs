@@ -42,12 +42,17 @@ pub(crate) struct Epoll {
     has_ns: Cell<bool>,
 }
 
+/// Events that one call brings at most.
+const MOST: usize = 256;
+
 struct State {
     queued: VecDeque<Sqe>,
     /// Operations that have begun and not ended, by their user data.
     pending: HashMap<u64, Pending>,
     completed: VecDeque<Cqe>,
     watches: Watches,
+    /// Room for what a call finds.
+    events: Box<[libc::epoll_event]>,
     /// What the last call has found ready. Kept for its memory, as everything here: a wait allocates nothing.
     ready: Vec<Ready>,
     /// What is to be done again at this time: connections to be tried, threads to be interrupted.
@@ -82,6 +87,7 @@ impl Epoll {
             pending: HashMap::new(),
             completed: VecDeque::new(),
             watches,
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; MOST].into_boxed_slice(),
             ready: Vec::new(),
             again: Vec::new(),
             again_at: None,
@@ -362,7 +368,6 @@ impl Ring for Epoll {
     }
 
     fn enter(&self, patience: Patience) -> io::Result<()> {
-        const MOST: usize = 256;
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         while let Some(sqe) = state.queued.pop_front() {
@@ -381,9 +386,8 @@ impl Ring for Epoll {
                 Patience::Until(duration.min(time.saturating_duration_since(Instant::now())))
             }
         };
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; MOST];
-        let count = self.wait(state.watches.epoll(), &mut events, patience)?;
-        for event in &events[..count] {
+        let count = self.wait(state.watches.epoll(), &mut state.events, patience)?;
+        for event in &state.events[..count] {
             if !state.watches.take_ready(event, &mut state.ready) {
                 sys::eventfd_silence(self.bell.as_raw_fd());
             }
