@@ -394,7 +394,8 @@ impl Scheduler {
         let [least, most] = BUDGETS;
         if took > 2 * TURN {
             self.budget.set((budget / 2).max(least));
-        } else if took < TURN && budget < most {
+        } else if took < TURN && budget < most && self.pulse.stops.get() * LITTLE >= self.limit.get() {
+            // It was spent in so short a time: of turns that were over before, it knows nothing.
             self.budget.set(budget * 2);
         }
     }

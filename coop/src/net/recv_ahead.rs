@@ -133,7 +133,9 @@ impl Incoming {
             (1.., Some(buffer)) => {
                 let n = buffer.len().min(result as usize);
                 let last = |last: &mut io::Result<Lease>| last.as_mut().is_ok_and(|last| last.append(&buffer[..n]));
-                if self.chunks.items.borrow_mut().back_mut().is_some_and(last) {
+                // Not to what is somebody's already, who may be long in coming, while somebody else waits.
+                let may_append = self.chunks.free() > 0 || !self.chunks.waiters.has_waiters();
+                if may_append && self.chunks.items.borrow_mut().back_mut().is_some_and(last) {
                     provided.put(buffer);
                 } else {
                     self.push(Ok(Lease::new(buffer, n, cooperator.buffers.clone())));

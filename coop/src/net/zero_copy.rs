@@ -99,8 +99,8 @@ struct Parcel {
     result: Cell<Option<i32>>,
     /// Held until there is a result.
     arrived: Coordinator,
-    /// The sender has what he wanted, and does not look at it any more.
-    is_left: Cell<bool>,
+    /// The sender has what he wanted, and does not look at it any more: where it is, by the pointer of its box.
+    left: Cell<Option<NonNull<Parcel>>>,
     _pinned: PhantomPinned,
 }
 
@@ -140,9 +140,9 @@ unsafe impl Completion for Parcel {
         }
         if last {
             drop(self.buffer.take());
-            if self.is_left.get() {
+            if let Some(parcel) = self.left.get() {
                 // At the end of the thread nobody frees it any more.
-                let _ = SPENT.try_with(|spent| spent.0.borrow_mut().push(NonNull::from(self)));
+                let _ = SPENT.try_with(|spent| spent.0.borrow_mut().push(parcel));
             }
         }
     }
@@ -162,7 +162,7 @@ impl Drop for Sender {
     fn drop(&mut self) {
         let parcel = self.parcel();
         if parcel.buffer.borrow().is_some() {
-            parcel.is_left.set(true);
+            parcel.left.set(Some(self.0));
         } else {
             // SAFETY: it was boxed; its last completion has been.
             drop(unsafe { Box::from_raw(self.0.as_ptr()) });
@@ -273,16 +273,17 @@ impl<'a> ZeroCopy<'a> {
         done: usize,
         place: &'static Location<'static>,
     ) -> io::Result<usize> {
-        let parcel = Box::leak(Box::new(Parcel {
+        let parcel = Box::into_raw(Box::new(Parcel {
             buffer: RefCell::new(Some(held.clone())),
             known: self.known.clone(),
             user_data: Cell::new(0),
             result: Cell::new(None),
             arrived: Coordinator::held(),
-            is_left: Cell::new(false),
+            left: Cell::new(None),
             _pinned: PhantomPinned,
         }));
-        let sender = Sender(NonNull::from(parcel));
+        // SAFETY: a box's pointer is not null.
+        let sender = Sender(unsafe { NonNull::new_unchecked(parcel) });
         let parcel = sender.parcel();
         let rest = &held.bytes[done..];
         // The kernel itself goes on until all is sent, or the connection or a cancel ends it.
