@@ -143,8 +143,8 @@ impl<T> Channel<T> {
     }
 }
 
-/// A channel that holds at most `capacity` messages, besides those for which a receiver waits: they are his. A capacity of zero is raised to one; for a channel that holds none there is
-/// [`rendezvous`](super::rendezvous()).
+/// A channel that holds at most `capacity` messages, besides those for which a receiver waits: they are his. A capacity of zero is
+/// raised to one; for a channel that holds none there is [`rendezvous`](super::rendezvous()).
 ///
 /// ```
 /// use coop::chan;

@@ -14,8 +14,6 @@ use std::ptr;
 pub struct Coordinated {
     link: RawLink,
     wait: Cell<*const Wait>,
-    /// The wait's.
-    fiber: Cell<*const Fiber>,
     /// The next entry of the same wait.
     sibling: Cell<*const Coordinated>,
     index: Cell<u32>,
@@ -34,7 +32,6 @@ impl Coordinated {
         Coordinated {
             link: RawLink::new(),
             wait: Cell::new(ptr::null()),
-            fiber: Cell::new(ptr::null()),
             sibling: Cell::new(ptr::null()),
             index: Cell::new(0),
             wants,
@@ -59,11 +56,11 @@ impl Coordinated {
     /// Whose wait it is: null for one that relays.
     ///
     /// # Safety
-    /// `link` is that of a `Coordinated`.
+    /// `link` is that of a `Coordinated` that is in a queue.
     #[cold]
     pub(super) unsafe fn fiber_of(link: *const RawLink) -> *const Fiber {
-        // SAFETY: the caller's promise; `repr(C)`.
-        unsafe { (*link.cast::<Coordinated>()).fiber.get() }
+        // SAFETY: as in `hand_over`.
+        unsafe { (*(*link.cast::<Coordinated>()).wait.get()).fiber }
     }
 }
 
@@ -128,7 +125,6 @@ impl Wait {
     #[inline]
     pub(crate) unsafe fn enlist(&self, coordinator: &Coordinator, entry: &Coordinated, index: usize) {
         entry.wait.set(self);
-        entry.fiber.set(self.fiber);
         entry.index.set(index as u32);
         entry.sibling.set(self.entries.replace(entry));
         // SAFETY: the caller's promise.
@@ -221,7 +217,6 @@ impl Coordinator {
         let entry = Coordinated {
             link: RawLink::new(),
             wait: Cell::new(&wait),
-            fiber: Cell::new(wait.fiber),
             sibling: Cell::new(ptr::null()),
             index: Cell::new(0),
             wants,

@@ -97,7 +97,7 @@ fn finish<C: Call>(call: &mut C, place: &'static Location<'static>) -> io::Resul
         let attempt = if cooperator.submits_together() { None } else { call.attempt() };
         let result = match attempt {
             Some(result) => {
-                spend_budget(cooperator);
+                cooperator.scheduler.spend_call();
                 result
             }
             None => {
@@ -130,11 +130,6 @@ fn reason(call: &impl Call) -> Reason {
         Some(fd) => Reason::on(call.verb(), Detail::Descriptor(fd)),
         None => Reason::new(call.verb()),
     }
-}
-
-/// A call that has succeeded without waiting still spends the task's budget, so that it cannot keep the others from running.
-pub(super) fn spend_budget(cooperator: &Cooperator) {
-    cooperator.scheduler.spend_call();
 }
 
 impl<C: Call> Sealed for Request<C> {}

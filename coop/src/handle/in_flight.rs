@@ -139,11 +139,7 @@ pub(crate) fn drain(
         }
         return;
     }
-    let entry = Coordinated::new();
-    let wait = Wait::new(&cooperator.scheduler);
-    // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry; `done` is borrowed for as long.
-    unsafe { wait.enlist(done, &entry, 0) };
-    wait.park(&cooperator.scheduler, false, Reason::new("drain"), place);
+    done.wait(&cooperator.scheduler, false, 0, Reason::new("drain"), place);
 }
 
 /// Performs one submission and waits for its result; kill-checked. A result that raced a kill is delivered: only an operation

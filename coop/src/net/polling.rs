@@ -1,6 +1,6 @@
 //! Calls that are tried first, and otherwise made when the socket is ready: all forms of such an operation at once.
 
-use super::socket::{begin, spend_budget};
+use super::socket::begin;
 use crate::cooperator::Cooperator;
 use crate::coordinator::Coordinator;
 use crate::error::Killed;
@@ -38,7 +38,7 @@ impl<P: Lending> Blocking for P {
         let mut is_worth_it = self.readiness() == Readiness::Maybe;
         loop {
             if is_worth_it && let Some(result) = self.attempt() {
-                spend_budget(cooperator);
+                cooperator.scheduler.spend_call();
                 return result;
             }
             is_worth_it = true;

@@ -1,7 +1,7 @@
 //! Receiving.
 
 use super::polling::{Lending, unless_blocked};
-use super::socket::{Socket, begin, spend_budget};
+use super::socket::{Socket, begin};
 use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
 use crate::error::Killed;
@@ -129,7 +129,7 @@ pub(super) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
         match socket.try_recv(buffer, 0) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
             result => {
-                spend_budget(cooperator);
+                cooperator.scheduler.spend_call();
                 return result;
             }
         }

@@ -1,7 +1,7 @@
 //! Sending.
 
 use super::polling::unless_blocked;
-use super::socket::{Socket, begin, spend_budget};
+use super::socket::{Socket, begin};
 use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
 use crate::error::Killed;
@@ -164,7 +164,7 @@ pub(super) fn send(socket: &Socket, buffer: &[u8]) -> io::Result<usize> {
         match socket.try_send(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
             result => {
-                spend_budget(cooperator);
+                cooperator.scheduler.spend_call();
                 return result;
             }
         }

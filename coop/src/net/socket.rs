@@ -239,12 +239,6 @@ impl Socket {
     }
 }
 
-/// A call that has succeeded without waiting still spends the task's budget, so that it cannot keep the others from running.
-#[inline]
-pub(super) fn spend_budget(cooperator: &Cooperator) {
-    cooperator.scheduler.spend_call();
-}
-
 /// The start of every blocking call of a socket.
 #[inline]
 #[track_caller]

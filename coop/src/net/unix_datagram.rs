@@ -4,7 +4,7 @@ use super::address::Address;
 use super::datagram::{PeekingFrom, Received, ReceivingFrom, ReceivingWhole, SendingTo};
 use super::descriptors::{ReceivingDescriptors, SendingDescriptors, UCred};
 use super::options::socket_options;
-use super::socket::{Socket, begin, spend_budget};
+use super::socket::{Socket, begin};
 use super::stream::{packet_socket, passing, socket_type, unix_addresses};
 use super::vectored::{ReceivingVectored, SendingVectored};
 use super::{Connected, Datagrams, PassesDescriptors, Sealed, recv, send};
@@ -139,7 +139,7 @@ impl UnixDatagram {
         loop {
             let cooperator = begin()?;
             if let Some(result) = sending.attempt() {
-                spend_budget(cooperator);
+                cooperator.scheduler.spend_call();
                 return result;
             }
             wait_ready(cooperator, sending.fd(), sending.events(), sending.verb(), Location::caller())?;

@@ -10,7 +10,7 @@
 use super::send::{send, send_all};
 use super::socket::{Socket, begin};
 use crate::cooperator::Cooperator;
-use crate::coordinator::{Coordinated, Coordinator, Settled, Wait};
+use crate::coordinator::{Coordinator, Settled};
 use crate::fiber::{Detail, Reason};
 use crate::handle::drain;
 use crate::io::Partial;
@@ -292,12 +292,8 @@ impl<'a> ZeroCopy<'a> {
         // SAFETY: the parcel stays in place until its last completion, and keeps the buffer, whose memory moves with nobody, since
         // everybody only reads it.
         parcel.user_data.set(unsafe { cooperator.submit(sqe, parcel) });
-        let (entry, wait) = (Coordinated::new(), Wait::new(&cooperator.scheduler));
-        // SAFETY: entry and wait stay on this frame until `wait`, dropped first, has unlinked the entry; `sender` keeps the parcel.
-        unsafe { wait.enlist(&parcel.arrived, &entry, 0) };
         let reason = Reason::on("send", Detail::Descriptor(self.socket.fd()));
-        let is_killed = wait.park(&cooperator.scheduler, true, reason, place) == Settled::Killed;
-        drop(wait);
+        let is_killed = parcel.arrived.wait(&cooperator.scheduler, true, 0, reason, place) == Settled::Killed;
         if is_killed {
             cooperator.cancel(parcel.user_data.get());
             drain(cooperator, || parcel.result.get().is_none(), &parcel.arrived, place);

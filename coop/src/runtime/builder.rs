@@ -105,10 +105,10 @@ impl Builder {
     }
 
     /// Restricts the ring to the operations that coop makes: 21 of the kernel's opcodes, without links, registered files or
-    /// buffers, and without any further registration (its own descriptor is unregistered
-    /// when it ends). The kernel enforces it from before the first operation to the end of the
-    /// ring, and answers what else comes to stand in the queue, by whatever code of the process, with `EACCES`. Costs nothing that
-    /// can be measured. Takes precedence over `COOP_HARDENED` (1 or 0); off unless either says otherwise.
+    /// buffers, and without any further registration (its own descriptor is unregistered when it ends). The kernel enforces it
+    /// from before the first operation to the end of the ring, and answers what else comes to stand in the queue, by whatever
+    /// code of the process, with `EACCES`. Costs nothing that can be measured. Takes precedence over `COOP_HARDENED` (1 or 0);
+    /// off unless either says otherwise.
     ///
     /// It narrows what a defect elsewhere in the process can have the kernel do through this ring; it does not keep code from
     /// making system calls, or rings, of its own: that is what seccomp is for. With epoll there is no ring to restrict.

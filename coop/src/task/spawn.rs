@@ -363,7 +363,8 @@ fn stack_size(cooperator: &Cooperator, description: &Description, options: Optio
 /// Writes the record of a new task, in its place, and counts it.
 ///
 /// # Safety
-/// `place` is unused memory for a `Task`: if there is a stack, on it, with nothing below. `vtable` and `entry` are those of the package it is in.
+/// `place` is unused memory for a `Task`: if there is a stack, on it, with nothing below. `vtable` and `entry` are those of the
+/// package it is in.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn write_record(

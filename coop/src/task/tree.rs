@@ -21,7 +21,7 @@ use crate::sys;
 use crate::timers::Timer;
 use std::cell::Cell;
 use std::marker::PhantomPinned;
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
 use std::panic::Location;
 use std::ptr;
 
@@ -71,23 +71,12 @@ impl Node {
     pub(crate) const INNER_OFFSET: usize = offset_of!(Node, inner);
     pub(crate) const CHILDREN_OFFSET: usize = offset_of!(Node, children);
 
-    pub(crate) const fn new(kind: Kind) -> Self {
-        Node {
-            sibling: RawLink::new(),
-            kind,
-            is_awaiting: Cell::new(false),
-            is_delivered: Cell::new(false),
-            is_open: Cell::new(false),
-            parent: Cell::new(ptr::null()),
-            task: Cell::new(ptr::null()),
-            inner: Cell::new(ptr::null()),
-            children: RawList::new(),
-            own: Cell::new(None),
-            effective: Cell::new(ptr::null()),
-            next_visit: Cell::new(ptr::null()),
-            grace: Cell::new(ptr::null()),
-            grace_ends: Cell::new(0),
-            _pinned: PhantomPinned,
+    pub(crate) fn new(kind: Kind) -> Self {
+        let mut node = MaybeUninit::uninit();
+        // SAFETY: `write` writes all of it.
+        unsafe {
+            Self::write(node.as_mut_ptr(), kind);
+            node.assume_init()
         }
     }
 

@@ -14,7 +14,6 @@ pub(crate) use interval::Tick;
 pub(crate) use moment::{After, At};
 
 use crate::cooperator::Cooperator;
-
 use crate::error::Killed;
 use crate::fiber::{Detail, Reason};
 use crate::task::{self, Task};
