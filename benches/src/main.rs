@@ -140,11 +140,12 @@ impl Options {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(parked::CHILD) {
-        return parked::child(arguments);
-    }
-    if std::env::args().nth(1).as_deref() == Some(ITERATE) {
-        return iterate(std::env::args().skip(2));
+    match arguments.next().as_deref() {
+        Some(parked::CHILD) => return parked::child(arguments),
+        Some(ITERATE) => return iterate(arguments),
+        Some(echo::SERVE) => return echo::serve(arguments),
+        Some(echo::ASK) => return echo::ask(arguments),
+        _ => {}
     }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,

@@ -79,9 +79,10 @@ impl Connection {
     }
 }
 
-/// Has `n` messages echoed, after those that warm up. Gives the server's CPU time for each, and the 99th percentile of the time
-/// from sending as many as are sent at once until the last of them is back.
-pub fn ask(address: SocketAddr, cell: Cell, n: u64, server: CpuClock) -> io::Result<Vec<f64>> {
+/// Has `n` messages echoed, after those that warm up. Gives how many those are in all; and the server's CPU time for each, and the
+/// 99th percentile of the time from sending as many as are sent at once until the last of them is back. With a pause it is no faster than
+/// that: then the server has done all it can when the next messages come.
+pub fn ask(address: SocketAddr, cell: Cell, n: u64, server: CpuClock, pause: Duration) -> io::Result<(u64, Vec<f64>)> {
     // SAFETY: no preconditions; the descriptor that comes back is nobody else's.
     let poll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if poll < 0 {
@@ -127,6 +128,9 @@ pub fn ask(address: SocketAddr, cell: Cell, n: u64, server: CpuClock) -> io::Res
         let count = unsafe { libc::epoll_wait(poll.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, 10_000) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         assert_ne!(count, 0, "the server is silent: {answered} of {total} answered");
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
         for event in &events[..count] {
             let connection = &mut open[event.u64 as usize];
             if event.events & libc::EPOLLIN as u32 != 0 {
@@ -154,5 +158,5 @@ pub fn ask(address: SocketAddr, cell: Cell, n: u64, server: CpuClock) -> io::Res
     let cpu = server.now() - start.expect("there were messages to warm up with");
     times.sort();
     let late = times.get(times.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default();
-    Ok(vec![cpu.as_nanos() as f64 / n as f64, late.as_nanos() as f64])
+    Ok((answered, vec![cpu.as_nanos() as f64 / n as f64, late.as_nanos() as f64]))
 }

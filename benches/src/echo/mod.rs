@@ -3,16 +3,20 @@
 //! The same client for all, which sends so many messages at once on each connection, and the next so many when all have come
 //! back. Every byte that comes back is looked at.
 
+mod apart;
 mod client;
 mod loops;
 mod servers;
 
-use crate::harness::{Amount, Bar, Figure, Row, Side, Unit};
+use crate::harness::{Amount, Bar, Figure, Kind, Row, Side, Unit};
 use crate::sys::{Core, CpuClock, pin, raise_descriptors};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc;
+use std::time::Duration;
+
+pub use apart::{ASK, SERVE, ask, serve};
 
 /// Not more than the hand-written loops need by so much: of every cell for itself, where the bar is for the geometric mean.
 const CPU: Figure = Figure::new("server CPU", Unit::Nanos).within(&[Bar::OfLimit(1.05), Bar::OfBestPeer(1.0)]);
@@ -74,21 +78,27 @@ impl Cell {
 /// [`room`](Cell::room).
 type Server = fn(Cell, TcpListener) -> io::Result<()>;
 
+/// Coop first.
+const SERVERS: &[(&str, Kind, Server)] = &[
+    ("coop", Kind::Coop, servers::coop),
+    ("tokio", Kind::Peer, servers::tokio),
+    ("monoio", Kind::Peer, servers::monoio),
+    ("compio", Kind::Peer, servers::compio),
+    ("glommio", Kind::Peer, servers::glommio),
+    ("smol", Kind::Peer, servers::smol),
+    ("epoll loop", Kind::Limit, loops::epoll),
+    ("ring loop", Kind::Limit, loops::ring),
+];
+
 fn sides<const SIZE: usize, const CONNECTIONS: usize, const PIPELINE: usize>() -> Vec<Side> {
     let cell = Cell { size: SIZE, connections: CONNECTIONS, pipeline: PIPELINE };
     let has_p99 = SIZE > 4096 && PIPELINE > 1;
     let echo = move |name, server: Server| (name, move |n| echoed(cell, n, has_p99, name, server));
-    let side = |(name, run)| Side::new(name, run);
-    let limit = |(name, run)| Side::limit(name, run);
-    vec![
-        side(echo("coop", servers::coop)),
-        side(echo("tokio", servers::tokio)),
-        side(echo("monoio", servers::monoio)),
-        side(echo("compio", servers::compio)),
-        side(echo("glommio", servers::glommio)),
-        limit(echo("epoll loop", loops::epoll)),
-        limit(echo("ring loop", loops::ring)),
-    ]
+    let side = |&(name, kind, server): &(_, Kind, _)| match (kind, echo(name, server)) {
+        (Kind::Limit, (name, run)) => Side::limit(name, run),
+        (_, (name, run)) => Side::new(name, run),
+    };
+    SERVERS.iter().map(side).collect()
 }
 
 fn echoed(cell: Cell, n: u64, has_p99: bool, name: &str, serve: Server) -> Vec<f64> {
@@ -107,7 +117,7 @@ fn echoed(cell: Cell, n: u64, has_p99: bool, name: &str, serve: Server) -> Vec<f
     let clock = clock.recv().expect("the server starts");
     let client = std::thread::spawn(move || {
         pin(Core::Other);
-        client::ask(address, cell, n, clock).expect("the server answers")
+        client::ask(address, cell, n, clock, Duration::ZERO).expect("the server answers").1
     });
     let figures = client.join();
     server.join().expect("the server has ended well");

@@ -137,6 +137,31 @@ pub fn glommio(cell: Cell, listener: TcpListener) -> io::Result<()> {
     })
 }
 
+pub fn smol(cell: Cell, listener: TcpListener) -> io::Result<()> {
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    async fn session(mut stream: smol::net::TcpStream, room: usize) -> io::Result<()> {
+        let mut buffer = vec![0; room];
+        loop {
+            match stream.read(&mut buffer).await? {
+                0 => return Ok(()),
+                n => stream.write_all(&buffer[..n]).await?,
+            }
+        }
+    }
+    peers::smol::run(async move {
+        let listener = smol::net::TcpListener::from(smol::Async::new(listener)?);
+        let mut sessions = Vec::new();
+        for _ in 0..cell.connections {
+            let (stream, _) = listener.accept().await?;
+            sessions.push(peers::smol::spawn(session(stream, cell.room())));
+        }
+        for session in sessions {
+            session.await.or_else(left)?;
+        }
+        Ok(())
+    })
+}
+
 /// A client that closes while answers are on their way to it resets the connection: it has what it wanted.
 fn left(error: io::Error) -> io::Result<()> {
     match error.kind() {

@@ -12,6 +12,7 @@ mod epoll;
 mod faulty;
 #[cfg(test)]
 mod hardened_tests;
+mod held;
 mod provided;
 mod simulated;
 mod slots;

@@ -1,13 +1,14 @@
 //! The ring of the running kernel.
 
 use super::enter::{self, Target};
+use super::held::Held;
 use super::submission::USED;
 use super::{Cqe, Patience, Ring, Sqe};
 use crate::count::Count;
 use crate::sys;
 use io_uring::register::{Probe, Restriction};
 use io_uring::{IoUring, Submitter, squeue};
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -37,6 +38,9 @@ pub(crate) struct Uring {
     /// What did not fit the submission queue when the kernel would take nothing.
     backlog: RefCell<VecDeque<Sqe>>,
     overflows: Count,
+    /// Receives that were pushed after all that stands in the queue, and what came of the last that a call was enough for.
+    held: Held,
+    found: Cell<Option<Cqe>>,
 }
 
 impl Uring {
@@ -102,7 +106,14 @@ impl Uring {
 
     fn over(ring: IoUring) -> Self {
         let target = Target::register(ring.as_raw_fd());
-        Uring { ring: UnsafeCell::new(ring), target, backlog: RefCell::default(), overflows: Count::new(0) }
+        Uring {
+            ring: UnsafeCell::new(ring),
+            target,
+            backlog: RefCell::default(),
+            overflows: Count::new(0),
+            held: Held::new(),
+            found: Cell::new(None),
+        }
     }
 
     #[cfg(test)]
@@ -123,6 +134,11 @@ impl Uring {
             builder.setup_r_disabled();
         }
         builder.build(entries)
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> &Held {
+        &self.held
     }
 
     pub(super) fn submitter(&self) -> Submitter<'_> {
@@ -156,42 +172,24 @@ impl Uring {
         // SAFETY: see `ring`. That the memory an entry names stays valid is upheld by whoever pushes it.
         unsafe { (*self.ring.get()).submission_shared().push(&sqe.into_entry()).is_ok() }
     }
-}
 
-impl Drop for Uring {
-    fn drop(&mut self) {
-        self.target.unregister(self.ring.get_mut().as_raw_fd());
-    }
-}
-
-impl Ring for Uring {
-    fn push(&self, sqe: Sqe) {
+    /// Queues an entry behind those that are queued.
+    #[inline]
+    fn queue(&self, sqe: Sqe) {
         if self.backlog.borrow().is_empty() && self.try_push(&sqe) {
             return;
         }
-        // Full: hand it over, without waiting. Whatever the kernel says, the entry is kept.
+        self.queue_behind(sqe);
+    }
+
+    /// The queue is full: hands it over, without waiting. Whatever the kernel says, the entry is kept.
+    #[cold]
+    fn queue_behind(&self, sqe: Sqe) {
         self.backlog.borrow_mut().push_back(sqe);
-        let _ = self.enter(Patience::None);
+        let _ = self.enter_now(Patience::None);
     }
 
-    fn unsubmitted(&self) -> usize {
-        // SAFETY: see `ring`.
-        let queued = unsafe { (*self.ring.get()).submission_shared().len() };
-        queued + self.backlog.borrow().len()
-    }
-
-    fn has_work(&self) -> bool {
-        // SAFETY: see `ring`.
-        let (queued, flagged, completed) = unsafe {
-            let ring = &*self.ring.get();
-            let submission = ring.submission_shared();
-            let flagged = submission.taskrun() || submission.cq_overflow();
-            (!submission.is_empty(), flagged, !ring.completion_shared().is_empty())
-        };
-        queued || flagged || completed || !self.backlog.borrow().is_empty()
-    }
-
-    fn enter(&self, patience: Patience) -> io::Result<()> {
+    fn enter_now(&self, patience: Patience) -> io::Result<()> {
         self.refill();
         // SAFETY: see `ring`.
         let (count, completed, overflowed) = unsafe {
@@ -213,7 +211,82 @@ impl Ring for Uring {
         }
     }
 
+    /// Queues what was held, in order.
+    fn release(&self) {
+        self.held.in_vain();
+        while let Some(sqe) = self.held.take() {
+            self.queue(sqe);
+        }
+    }
+
+    /// Before a wait: whether a call is enough for the oldest receive that is held. Not while anything else is to be submitted or
+    /// picked up: nobody waits for the sake of this.
+    fn has_found(&self) -> bool {
+        // SAFETY: see `ring`.
+        let is_quiet = unsafe {
+            let ring = &*self.ring.get();
+            let submission = ring.submission_shared();
+            submission.is_empty()
+                && !submission.taskrun()
+                && !submission.cq_overflow()
+                && ring.completion_shared().is_empty()
+        };
+        if is_quiet && self.backlog.borrow().is_empty() {
+            self.found.set(self.held.attempt());
+        }
+        // SAFETY: read where it is; the cell is for one thread, and nothing is called meanwhile.
+        unsafe { (*self.found.as_ptr()).is_some() }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        self.target.unregister(self.ring.get_mut().as_raw_fd());
+    }
+}
+
+impl Ring for Uring {
+    fn push(&self, sqe: Sqe) {
+        if self.held.keep(&sqe) {
+            return;
+        }
+        if !self.held.is_empty() {
+            self.release();
+        }
+        self.queue(sqe);
+    }
+
+    fn unsubmitted(&self) -> usize {
+        // SAFETY: see `ring`.
+        let queued = unsafe { (*self.ring.get()).submission_shared().len() };
+        queued + self.backlog.borrow().len() + self.held.len()
+    }
+
+    fn has_work(&self) -> bool {
+        // SAFETY: see `ring`.
+        let (queued, flagged, completed) = unsafe {
+            let ring = &*self.ring.get();
+            let submission = ring.submission_shared();
+            let flagged = submission.taskrun() || submission.cq_overflow();
+            (!submission.is_empty(), flagged, !ring.completion_shared().is_empty())
+        };
+        queued || flagged || completed || !self.held.is_empty() || !self.backlog.borrow().is_empty()
+    }
+
+    fn enter(&self, patience: Patience) -> io::Result<()> {
+        if !self.held.is_empty() {
+            if patience != Patience::None && self.has_found() {
+                return Ok(());
+            }
+            self.release();
+        }
+        self.enter_now(patience)
+    }
+
     fn reap(&self, mut each: impl FnMut(Cqe)) {
+        if let Some(found) = self.found.take() {
+            each(found);
+        }
         loop {
             // One at a time: `each` may push, and must not find a queue borrowed.
             // SAFETY: see `ring`.
