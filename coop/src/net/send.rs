@@ -198,10 +198,12 @@ pub(super) fn send_all(socket: &Socket, buffer: &[u8]) -> io::Result<()> {
 
 /// Whether what all who are ready may want to send, if it is as much each, is still in the processor's caches when it is the last one's
 /// turn. What is not had better be sent at once, and what comes next on the same connection be received into the same memory: 1,000
-/// connections that echo 32 KiB at a time then cost a fifth less.
+/// connections that echo 32 KiB at a time then cost a fifth less. (64 cost less together: the peer is woken less often.)
 #[inline]
 fn stays_cached(cooperator: &Cooperator, len: usize) -> bool {
+    /// Of which as many as run in a turn fit in any case.
+    const LITTLE: usize = 4096;
     /// About the part of a processor's caches that is one core's.
     const CACHE: u64 = 2 << 20;
-    (len as u64).saturating_mul(cooperator.scheduler.pulse().ready()) <= CACHE
+    len <= LITTLE || (len as u64).saturating_mul(cooperator.scheduler.pulse().ready()) <= CACHE
 }

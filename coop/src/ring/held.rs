@@ -45,13 +45,22 @@ impl Held {
     }
 
     /// Keeps a receive without flags that is to wait first, if there is room and hope. Nothing else is ever kept.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keep(&self, sqe: &Sqe) -> bool {
-        if sqe.opcode != RECV || sqe.ioprio != POLL_FIRST || sqe.flags != 0 || sqe.op_flags != 0 {
+        if sqe.opcode != RECV || sqe.ioprio != POLL_FIRST {
             return false;
         }
-        if self.passed_on.get() != 0 {
-            self.passed_on.set(self.passed_on.get() - 1);
+        let passed_on = self.passed_on.get();
+        if passed_on != 0 {
+            self.passed_on.set(passed_on - 1);
+            return false;
+        }
+        self.has_kept(sqe)
+    }
+
+    #[inline(never)]
+    fn has_kept(&self, sqe: &Sqe) -> bool {
+        if sqe.flags != 0 || sqe.op_flags != 0 {
             return false;
         }
         match self.len() {

@@ -174,7 +174,7 @@ impl Uring {
     }
 
     /// Queues an entry behind those that are queued.
-    #[inline]
+    #[inline(always)]
     fn queue(&self, sqe: Sqe) {
         if self.backlog.borrow().is_empty() && self.try_push(&sqe) {
             return;
@@ -186,9 +186,10 @@ impl Uring {
     #[cold]
     fn queue_behind(&self, sqe: Sqe) {
         self.backlog.borrow_mut().push_back(sqe);
-        let _ = self.enter_now(Patience::None);
+        let _ = self.enter(Patience::None);
     }
 
+    #[inline(always)]
     fn enter_now(&self, patience: Patience) -> io::Result<()> {
         self.refill();
         // SAFETY: see `ring`.
@@ -212,6 +213,7 @@ impl Uring {
     }
 
     /// Queues what was held, in order.
+    #[cold]
     fn release(&self) {
         self.held.in_vain();
         while let Some(sqe) = self.held.take() {
