@@ -83,6 +83,10 @@ struct Class {
     /// The part of the newest slab that was never cut.
     fresh: Cell<*mut u8>,
     fresh_count: Cell<usize>,
+    /// How many stacks of it have their guards.
+    guarded: Cell<usize>,
+    /// How many stacks were ever cut.
+    cut: Cell<usize>,
     slabs: RefCell<Vec<Slab>>,
 }
 
@@ -208,6 +212,8 @@ impl Class {
             cold: RefCell::new(Vec::new()),
             fresh: Cell::new(ptr::null_mut()),
             fresh_count: Cell::new(0),
+            guarded: Cell::new(0),
+            cut: Cell::new(0),
             slabs: RefCell::new(Vec::new()),
         }
     }
@@ -221,12 +227,17 @@ impl Class {
             self.grow(size)?;
         }
         let base = self.fresh.get();
-        // SAFETY: `base` is the start of an uncut slot within the newest slab.
-        let top = unsafe {
-            guard::install(base)?;
-            base.add(GUARD_SIZE + size)
-        };
+        if self.guarded.get() == 0 {
+            // As many as there have been so far: who needs few does not wait for many.
+            let count = self.cut.get().clamp(1, self.fresh_count.get());
+            // SAFETY: `base` is the start of an uncut slot within the newest slab, and so many follow one another.
+            self.guarded.set(unsafe { guard::install_some(base, GUARD_SIZE + size, count)? });
+        }
+        // SAFETY: within the slab.
+        let top = unsafe { base.add(GUARD_SIZE + size) };
         self.fresh.set(top);
+        self.guarded.set(self.guarded.get() - 1);
+        self.cut.set(self.cut.get() + 1);
         let left = self.fresh_count.get() - 1;
         self.fresh_count.set(left);
         // SAFETY: within the topmost page of the slot.
@@ -343,6 +354,41 @@ mod tests {
         assert!(pool.mappings() <= 8);
         // SAFETY: the stacks are this test's alone.
         stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+    }
+
+    #[test]
+    fn each_stack_has_its_guard_whether_it_was_put_up_alone_or_with_others() {
+        let pool = Pool::new(0);
+        let stacks: Vec<Stack> = (0..100).map(|_| pool.take(32768).unwrap()).collect();
+        // What the kernel copies to a guard does not arrive; the pipe says so instead of dying.
+        let mut pipe = [0; 2];
+        // SAFETY: a place for two descriptors, which are this test's.
+        assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+        let arrives = |place: *mut u8| {
+            // SAFETY: one byte, to memory that is the pool's, or to where there is none.
+            unsafe {
+                assert_eq!(libc::write(pipe[1], [0u8].as_ptr().cast(), 1), 1);
+                let result = libc::read(pipe[0], place.cast(), 1);
+                if result < 0 {
+                    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EFAULT));
+                    let mut byte = 0u8;
+                    assert_eq!(libc::read(pipe[0], (&raw mut byte).cast(), 1), 1);
+                }
+                result == 1
+            }
+        };
+        for (index, stack) in stacks.iter().enumerate() {
+            let bottom = stack.top().wrapping_sub(stack.size());
+            assert!(arrives(bottom), "stack {index}");
+            for page in 1..=GUARD_SIZE / PAGE {
+                assert!(!arrives(bottom.wrapping_sub(page * PAGE)), "stack {index}, page {page} of the guard");
+            }
+        }
+        // SAFETY: the stacks and the descriptors are this test's alone.
+        unsafe {
+            stacks.into_iter().for_each(|stack| pool.give_back(stack));
+            pipe.iter().for_each(|descriptor| assert_eq!(libc::close(*descriptor), 0));
+        }
     }
 
     #[test]
