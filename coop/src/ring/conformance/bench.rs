@@ -24,7 +24,15 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(ring: Driver, label: String) -> Self {
-        Bench { label, ring, provided: None, completions: BTreeMap::new(), order: Vec::new(), submitted: Vec::new(), memory: Vec::new() }
+        Bench {
+            label,
+            ring,
+            provided: None,
+            completions: BTreeMap::new(),
+            order: Vec::new(),
+            submitted: Vec::new(),
+            memory: Vec::new(),
+        }
     }
 
     /// Memory that stays where it is.

@@ -64,7 +64,9 @@ macro_rules! fine {
 
 /// It has this result, which is one.
 macro_rules! fails {
-    ($error:expr) => { |result| (result == -$error).then_some(true) };
+    ($error:expr) => {
+        |result| (result == -$error).then_some(true)
+    };
 }
 
 /// The other side sends no more.
@@ -77,7 +79,11 @@ const MEMBERS: [Member; 22] = [
     Member { name: "a nop that says 5", make: |_, _| Sqe::nop(5, true), is_failure: fine!(5) },
     Member { name: "a nop that fails", make: |_, _| Sqe::nop(-libc::EIO, false), is_failure: fails!(libc::EIO) },
     Member { name: "a nop that fails later", make: |_, _| Sqe::nop(-libc::EIO, true), is_failure: fails!(libc::EIO) },
-    Member { name: "a poll", make: |_, t| Sqe::poll(t.ours.as_raw_fd(), libc::POLLOUT as u32), is_failure: fine!(POLLOUT_AND_THE_END) },
+    Member {
+        name: "a poll",
+        make: |_, t| Sqe::poll(t.ours.as_raw_fd(), libc::POLLOUT as u32),
+        is_failure: fine!(POLLOUT_AND_THE_END),
+    },
     Member { name: "a poll of nothing", make: |_, _| Sqe::poll(-1, 1), is_failure: fails!(libc::EBADF) },
     Member {
         name: "a receive of part",

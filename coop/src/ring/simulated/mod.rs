@@ -61,6 +61,8 @@ struct Pending {
     file: Option<OwnedFd>,
     /// Bytes moved so far by one that goes on until all are.
     done: i32,
+    /// It has moved some, and would at once again.
+    has_moved: bool,
     /// A cancel came too late to stop it at once: it ends soon.
     is_doomed: bool,
     /// It has been cancelled, and ends at the end of this entry: another cancel finds it too.
@@ -85,6 +87,7 @@ impl Pending {
             sqe,
             file: None,
             done: 0,
+            has_moved: false,
             is_doomed: false,
             is_stopped: false,
             is_remote: false,
@@ -432,6 +435,7 @@ impl Simulated {
         let moved = result as i32;
         let is_all = moved as u32 >= len || (moved == 0 && pending.sqe.opcode == RECV);
         if matches!(pending.sqe.opcode, SEND | SEND_ZC | RECV) && flags & libc::MSG_WAITALL != 0 && !is_all {
+            pending.has_moved = true;
             pending.done += moved;
             pending.sqe.addr += moved as u64;
             pending.sqe.len -= moved as u32;
@@ -719,7 +723,9 @@ impl Ring for Simulated {
             self.end_stopped(state);
             self.advance(state, true);
         }
-        state.is_settled = state.completed.is_empty();
+        let has_moved = |pending: &mut Pending| std::mem::take(&mut pending.has_moved);
+        let is_moving = state.pending.iter_mut().map(has_moved).fold(false, |any, moved| any | moved);
+        state.is_settled = state.completed.is_empty() && !is_moving;
         Ok(())
     }
 
