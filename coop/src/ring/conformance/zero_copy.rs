@@ -82,7 +82,7 @@ fn sends() -> Vec<Scenario> {
                         let (ours, theirs) = pair();
                         let (mut ours, mut theirs) = (Some(ours), Some(theirs));
                         if peer == Peer::Resets {
-                            (&*ours.as_ref().unwrap()).write_all(b"unread").unwrap();
+                            ours.as_ref().unwrap().write_all(b"unread").unwrap();
                         }
                         let memory = bench.memory(&vec![7; len]);
                         let mut sqe = Sqe::send_zero_copy(ours.as_ref().unwrap().as_raw_fd(), memory, len, flags);

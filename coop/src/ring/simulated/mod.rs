@@ -145,7 +145,9 @@ impl Simulated {
     }
 
     fn is_outside(&self, pending: &Pending) -> bool {
-        !pending.is_remote && pending.notice.is_none() && self.network().is_none_or(|network| !network.is_ours(pending.sqe.fd))
+        !pending.is_remote
+            && pending.notice.is_none()
+            && self.network().is_none_or(|network| !network.is_ours(pending.sqe.fd))
     }
 
     /// Waits for what is outside: at most so many milliseconds, or, if that is negative, for as long as it takes.

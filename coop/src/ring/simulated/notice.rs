@@ -85,8 +85,12 @@ pub(super) fn unannounced(sqe: &Sqe) -> Option<i32> {
 /// # Safety
 /// The memory is readable.
 unsafe fn digest(address: u64, len: usize) -> u64 {
-    // SAFETY: the caller's promise; a length of 0 names none.
-    let bytes = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(at(address).cast::<u8>(), len) } };
+    let bytes = match len {
+        // It names none.
+        0 => &[][..],
+        // SAFETY: the caller's promise.
+        _ => unsafe { std::slice::from_raw_parts(at(address).cast::<u8>(), len) },
+    };
     let (words, rest) = bytes.as_chunks::<8>();
     let start = rest.iter().fold(len as u64, |digest, byte| mix(digest ^ u64::from(*byte)));
     words.iter().fold(start, |digest, word| mix(digest ^ u64::from_ne_bytes(*word)))
