@@ -29,8 +29,8 @@ FIELDS = """
     task_fiber task_node task_id task_name task_stack task_spawned_at
     fiber_context fiber_state fiber_is_killed fiber_place fiber_reason_verb fiber_reason_detail
     node_sibling node_kind node_task node_inner node_children link_next
-    stack_top stack_class
-    state_ready state_running state_parked state_parked_killable state_ended
+    stack_begin stack_class
+    state_active state_parked state_parked_killable state_ended
     kind_scope kind_deadline kind_shield
     entry_cooperator entry_thread entry_next
     text_pointer text_length place_pointer place_length place_line place_column
@@ -175,17 +175,17 @@ class Task:
         return self.state in (self.map.state_parked, self.map.state_parked_killable)
 
     def is_running(self):
-        return self.state == self.map.state_running
+        return self.fiber == self.cooperator.running
 
     def can_go_on(self):
-        return self.is_parked() or self.state == self.map.state_ready
+        return self.is_parked() or (self.state == self.map.state_active and not self.is_running())
 
     def stack(self):
         """Top and size of its stack, or None."""
-        top = number(self.address + self.map.task_stack + self.map.stack_top)
-        if not top:
+        begin = number(self.address + self.map.task_stack + self.map.stack_begin)
+        if not begin:
             return None
-        return top, 1 << (number(self.address + self.map.task_stack + self.map.stack_class) & 63)
+        return (begin + 4095) & ~4095, 1 << (number(self.address + self.map.task_stack + self.map.stack_class) & 63)
 
     def stack_pointer(self):
         if not self.is_running():
@@ -219,10 +219,10 @@ class Task:
             text = "%s at %s" % (self.waits_for(), map.place(self.fiber + map.fiber_place))
             if self.state == map.state_parked:
                 text += ", not killable"
-        elif self.state == map.state_ready:
-            text = "ready"
         elif self.is_running():
             text = "running"
+        elif self.state == map.state_active:
+            text = "ready"
         elif self.state == map.state_ended:
             text = "ended"
         else:

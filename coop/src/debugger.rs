@@ -66,11 +66,10 @@ struct Map {
     node_children: u32,
     link_next: u32,
 
-    stack_top: u32,
+    stack_begin: u32,
     stack_class: u32,
 
-    state_ready: u32,
-    state_running: u32,
+    state_active: u32,
     state_parked: u32,
     state_parked_killable: u32,
     state_ended: u32,
@@ -98,7 +97,7 @@ struct Map {
 const UNKNOWN: u32 = u32::MAX;
 
 /// A stack is recognised where there may be none by its first word, which is never null.
-const _: () = assert!(size_of::<Option<Stack>>() == size_of::<Stack>() && Stack::TOP_OFFSET == 0);
+const _: () = assert!(size_of::<Option<Stack>>() == size_of::<Stack>() && Stack::BEGIN_OFFSET == 0);
 
 #[unsafe(link_section = ".coop")]
 static MAP: Map = Map {
@@ -130,11 +129,10 @@ static MAP: Map = Map {
     node_children: Node::CHILDREN_OFFSET as u32,
     link_next: RawLink::NEXT_OFFSET as u32,
 
-    stack_top: Stack::TOP_OFFSET as u32,
+    stack_begin: Stack::BEGIN_OFFSET as u32,
     stack_class: Stack::CLASS_OFFSET as u32,
 
-    state_ready: byte(State::Ready),
-    state_running: byte(State::Running),
+    state_active: byte(State::Active),
     state_parked: byte(State::Parked { killable: false }),
     state_parked_killable: byte(State::Parked { killable: true }),
     state_ended: byte(State::Ended),
@@ -306,8 +304,7 @@ mod tests {
 
     #[test]
     fn every_state_is_a_byte_of_its_own() {
-        let mut bytes =
-            [MAP.state_ready, MAP.state_running, MAP.state_parked, MAP.state_parked_killable, MAP.state_ended];
+        let mut bytes = [MAP.state_active, MAP.state_parked, MAP.state_parked_killable, MAP.state_ended];
         bytes.sort_unstable();
         assert!(bytes.is_sorted_by(|a, b| a < b), "{bytes:?}");
     }

@@ -7,18 +7,14 @@ use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::mem::offset_of;
 use std::panic::Location;
-use std::ptr;
 
 /// Where a fiber is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// In the ready queue.
-    Ready,
-    Running,
+    /// It runs, or is in the ready queue.
+    Active,
     /// Switched out until something wakes it. `killable`: a kill does, too.
-    Parked {
-        killable: bool,
-    },
+    Parked { killable: bool },
     /// It will never run again.
     Ended,
 }
@@ -70,8 +66,6 @@ impl fmt::Display for Reason {
 #[repr(C, align(64))]
 pub(crate) struct Fiber {
     pub(crate) context: UnsafeCell<Context>,
-    /// The next in the ready queue.
-    pub(crate) next: Cell<*const Fiber>,
     pub(crate) state: Cell<State>,
     /// Whether `killed` is `Some`.
     is_killed: Cell<bool>,
@@ -100,8 +94,7 @@ impl Fiber {
         unsafe {
             write_fields!(this => Fiber {
                 context: UnsafeCell::new(context),
-                next: Cell::new(ptr::null()),
-                state: Cell::new(State::Ready),
+                state: Cell::new(State::Active),
                 is_killed: Cell::new(false),
                 killed: Cell::new(None),
                 refusals: Cell::new(0),

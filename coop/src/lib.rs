@@ -128,6 +128,7 @@ mod handle;
 mod in_place;
 mod inbox;
 mod random;
+mod ready;
 mod ring;
 mod runtime;
 mod scheduler;

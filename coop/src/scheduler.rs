@@ -17,6 +17,7 @@ use crate::count::Count;
 use crate::error::Cause;
 use crate::fiber::{Fiber, State};
 use crate::random::Random;
+use crate::ready::Places;
 use crate::switch::{Context, switch};
 use crate::sys;
 use std::backtrace::Backtrace;
@@ -39,6 +40,13 @@ const TURN: u64 = 150_000;
 
 /// So many calls that touch nothing but memory, and need not wait, count as one stop.
 const LITTLE: u64 = 4;
+
+/// Where more fibers than that are ready, their memory may be far away.
+const MANY: u64 = 16;
+
+/// The fiber whose turn comes so many turns later is fetched then, and so many turns later the frames that it will go on with.
+const FETCHED: [u64; 2] = [8, 4];
+const _: () = assert!(FETCHED[0] <= MANY && FETCHED[1] < FETCHED[0]);
 
 /// How many fibers from the front of the queue a seeded scheduler chooses among.
 const CHOICE: usize = 8;
@@ -64,34 +72,32 @@ pub(crate) enum Forbidden {
 pub(crate) struct Pulse {
     /// The fiber that runs; null while the loop does.
     running: AtomicPtr<Fiber>,
-    /// How often a fiber has stopped: waited, given way, or ended.
-    stops: Count,
-    /// How often a fiber was put into the ready queue.
+    /// How often a fiber was put into the ready queue: the number of the next one.
     queued: Count,
+    /// How often one has left it, and run: the number of the first that is in it.
+    begun: Count,
 }
 
 impl Pulse {
-    /// The turn that is under way, if the loop does not run: whoever runs, and how many stops there were before.
+    /// The turn that is under way, if the loop does not run: whoever runs, and how many turns there were.
     pub(crate) fn turn(&self) -> Option<(usize, u64)> {
-        let stops = self.stops.get();
+        let begun = self.begun.get();
         let running = self.running.load(Ordering::Relaxed);
-        (!running.is_null()).then_some((running.addr(), stops))
+        (!running.is_null()).then_some((running.addr(), begun))
     }
 
-    pub(crate) fn stops(&self) -> u64 {
-        self.stops.get()
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.get()
     }
 
     pub(crate) fn queued(&self) -> u64 {
         self.queued.get()
     }
 
-    /// How many fibers are ready: what was queued, and has neither stopped since nor runs.
+    /// How many fibers are ready.
     pub(crate) fn ready(&self) -> u64 {
-        let runs = u64::from(!self.running.load(Ordering::Relaxed).is_null());
-        // On another thread the three are read one after the other while they change.
-        let ready = self.queued.get().wrapping_sub(self.stops.get()).wrapping_sub(runs);
-        if ready > u64::MAX / 2 { 0 } else { ready }
+        // On another thread the two are read one after the other while they change.
+        self.queued.get().saturating_sub(self.begun.get())
     }
 }
 
@@ -125,9 +131,9 @@ const TRACED: u8 = 2;
 /// The scheduler of one thread. The first field of its `Cooperator`.
 pub(crate) struct Scheduler {
     pulse: Pulse,
-    first: Cell<*const Fiber>,
-    last: Cell<*const Fiber>,
-    /// The loop has its turn after that many stops in all, times [`LITTLE`]: the budget, as a point on the way.
+    /// The ready queue: the fibers with the numbers from `pulse.begun` to `pulse.queued`.
+    ready: Places,
+    /// The loop has its turn when that many fibers have begun in all, times [`LITTLE`]: the budget, as a point on the way.
     limit: Cell<u64>,
     /// How far that is away at the beginning of a turn.
     budget: Cell<u64>,
@@ -154,9 +160,8 @@ impl Scheduler {
 
     pub(crate) fn new(chance: Option<Random>) -> Self {
         Scheduler {
-            pulse: Pulse { running: AtomicPtr::new(ptr::null_mut()), stops: Count::new(0), queued: Count::new(0) },
-            first: Cell::new(ptr::null()),
-            last: Cell::new(ptr::null()),
+            pulse: Pulse { running: AtomicPtr::new(ptr::null_mut()), queued: Count::new(0), begun: Count::new(0) },
+            ready: Places::new(),
             limit: Cell::new(u64::from(BUDGET) * LITTLE),
             budget: Cell::new(u64::from(BUDGET)),
             attention: Cell::new(0),
@@ -215,84 +220,79 @@ impl Scheduler {
     /// Whether no fiber is ready.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        self.first.get().is_null()
+        self.pulse.begun.get() == self.pulse.queued.get()
     }
 
     /// Has the loop look at the world after at most `switches` more: somebody gave it something to do.
     #[inline]
     pub(crate) fn hasten(&self, switches: u32) {
-        self.limit.set(self.limit.get().min((self.pulse.stops.get() + u64::from(switches)) * LITTLE));
+        self.limit.set(self.limit.get().min((self.pulse.begun.get() + u64::from(switches)) * LITTLE));
     }
 
-    /// Puts a fiber into the ready queue.
+    /// Puts a fiber into the ready queue. [`start`](Scheduler::start) has seen to it that there is a place.
     #[inline]
     fn enqueue(&self, fiber: &Fiber) {
-        fiber.state.set(State::Ready);
-        fiber.next.set(ptr::null());
-        self.pulse.queued.add(1);
-        let last = self.last.replace(fiber);
-        if last.is_null() {
-            self.first.set(fiber);
-        } else {
-            // SAFETY: a fiber in the ready queue has not ended, so it is where it was.
-            unsafe { (*last).next.set(fiber) };
-        }
+        fiber.state.set(State::Active);
+        let queued = self.pulse.queued.get();
+        debug_assert!(queued - self.pulse.begun.get() < self.ready.count());
+        self.ready.set(queued, fiber);
+        self.pulse.queued.set(queued + 1);
     }
 
+    /// Takes the first out of the ready queue, whose number is `begun`.
     #[inline]
-    fn dequeue(&self) -> *const Fiber {
-        if let Some(chance) = &self.chance {
-            return self.dequeue_by(chance);
-        }
-        let first = self.first.get();
-        if !first.is_null() {
-            // SAFETY: as in `enqueue`.
-            let next = unsafe { (*first).next.get() };
-            self.first.set(next);
-            // Its turn is the next but one, or later; if it was parked for long, its memory is far away.
-            sys::prefetch(next.cast());
-            if next.is_null() {
-                self.last.set(ptr::null());
-            }
-        }
-        first
-    }
-
-    #[cold]
-    fn dequeue_by(&self, chance: &Random) -> *const Fiber {
-        let mut candidates = [ptr::null::<Fiber>(); CHOICE];
-        let mut count = 0;
-        let mut fiber = self.first.get();
-        while !fiber.is_null() && count < CHOICE {
-            candidates[count] = fiber;
-            count += 1;
-            // SAFETY: as in `enqueue`.
-            fiber = unsafe { (*fiber).next.get() };
-        }
-        if count == 0 {
+    fn dequeue(&self, begun: u64) -> *const Fiber {
+        let queued = self.pulse.queued.get();
+        if begun == queued {
             return ptr::null();
         }
-        let chosen = chance.below(count);
-        // SAFETY: all candidates are in the queue.
-        unsafe {
-            let next = (*candidates[chosen]).next.get();
-            match chosen.checked_sub(1) {
-                None => self.first.set(next),
-                Some(before) => (*candidates[before]).next.set(next),
-            }
-            if next.is_null() {
-                self.last.set(chosen.checked_sub(1).map_or(ptr::null(), |before| candidates[before]));
-            }
+        if let Some(chance) = &self.chance {
+            self.choose_by(chance, begun, queued);
         }
-        candidates[chosen]
+        self.pulse.begun.set(begun + 1);
+        if queued - begun > MANY {
+            self.fetch_ahead(begun);
+        }
+        self.ready.get(begun)
     }
 
-    /// Makes a new fiber runnable.
+    /// Asks for the memory of fibers whose turn comes soon, given the number of that whose turn it is.
+    ///
+    /// Not inlined: where few are ready, the way leads past it.
+    #[cold]
+    #[inline(never)]
+    fn fetch_ahead(&self, begun: u64) {
+        sys::prefetch(self.ready.get(begun + FETCHED[0]).cast());
+        let fiber = self.ready.get(begun + FETCHED[1]);
+        // SAFETY: a fiber in the ready queue has not ended, so it is where it was; its context is written when it is switched away
+        // from, which it was.
+        let frames = unsafe { (*(*fiber).context.get()).rsp } as *const u8;
+        for line in 0..4 {
+            sys::prefetch(frames.wrapping_add(64 * line));
+        }
+    }
+
+    /// Swaps the first in the queue for one of the first few.
+    #[cold]
+    fn choose_by(&self, chance: &Random, begun: u64, queued: u64) {
+        let chosen = begun + chance.below(CHOICE.min((queued - begun) as usize)) as u64;
+        let fiber = self.ready.get(chosen);
+        for number in (begun..chosen).rev() {
+            self.ready.set(number + 1, self.ready.get(number));
+        }
+        self.ready.set(begun, fiber);
+    }
+
+    /// Makes a new fiber runnable, one of `live` that have not ended.
     ///
     /// # Safety
     /// It was prepared, is not queued, and stays where it is until it has ended.
     #[inline]
-    pub(crate) unsafe fn start(&self, fiber: &Fiber) {
+    pub(crate) unsafe fn start(&self, fiber: &Fiber, live: u64) {
+        // Each can be ready at the same time, and is so once at most.
+        if live > self.ready.count() {
+            self.ready.grow(live, self.pulse.begun.get(), self.pulse.queued.get());
+        }
         self.enqueue(fiber);
     }
 
@@ -346,11 +346,8 @@ impl Scheduler {
     pub(crate) fn give_way(&self) {
         let me = self.running_fiber();
         self.enqueue(me);
+        // If there is no other, it switches to itself.
         let next = self.next_or_loop();
-        if ptr::eq(next, me) && !self.is_switching_forbidden() {
-            me.state.set(State::Running);
-            return;
-        }
         self.switch_from(me, next);
     }
 
@@ -373,13 +370,13 @@ impl Scheduler {
             None => self.budget.get(),
             Some(chance) => 1 + chance.below(BUDGET as usize) as u64,
         };
-        self.limit.set((self.pulse.stops.get() + budget) * LITTLE);
-        let first = self.dequeue();
+        let begun = self.pulse.begun.get();
+        self.limit.set((begun + 1 + budget) * LITTLE);
+        let first = self.dequeue(begun);
         // SAFETY: a fiber that was queued is parked at a switch, or prepared. The loop's frame stays until it is switched
         // back to: `run_ready` has not returned.
         if let Some(fiber) = unsafe { first.as_ref() } {
             self.set_running(fiber);
-            fiber.state.set(State::Running);
             self.trace(|tracer| tracer.switched(None, Some(fiber)));
             // SAFETY: as above; the thread is the same, fibers never migrate.
             unsafe { switch(self.native.get(), fiber.context.get()) };
@@ -394,7 +391,7 @@ impl Scheduler {
         let [least, most] = BUDGETS;
         if took > 2 * TURN {
             self.budget.set((budget / 2).max(least));
-        } else if took < TURN && budget < most && self.pulse.stops.get() * LITTLE >= self.limit.get() {
+        } else if took < TURN && budget < most && self.pulse.begun.get() * LITTLE >= self.limit.get() {
             // It was spent in so short a time: of turns that were over before, it knows nothing.
             self.budget.set(budget * 2);
         }
@@ -410,12 +407,11 @@ impl Scheduler {
     /// The next ready fiber, or null for the loop.
     #[inline]
     fn next_or_loop(&self) -> *const Fiber {
-        let stops = self.pulse.stops.get();
-        self.pulse.stops.set(stops + 1);
-        if stops * LITTLE >= self.limit.get() {
+        let begun = self.pulse.begun.get();
+        if begun * LITTLE >= self.limit.get() {
             return ptr::null();
         }
-        self.dequeue()
+        self.dequeue(begun)
     }
 
     #[inline(always)]
@@ -436,10 +432,7 @@ impl Scheduler {
         self.set_running(next);
         // SAFETY: a fiber in the ready queue has not ended, so it is where it was.
         let to = match unsafe { next.as_ref() } {
-            Some(next) => {
-                next.state.set(State::Running);
-                next.context.get()
-            }
+            Some(next) => next.context.get(),
             None => self.native.get(),
         };
         (me.context.get(), to)
@@ -522,7 +515,7 @@ impl Scheduler {
     #[inline]
     fn spend_some(&self, some: u64) -> bool {
         let limit = self.limit.get();
-        if limit > self.pulse.stops.get() * LITTLE {
+        if limit > self.pulse.begun.get() * LITTLE {
             self.limit.set(limit.saturating_sub(some));
             return false;
         }

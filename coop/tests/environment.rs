@@ -138,6 +138,31 @@ fn an_overflow_into_a_protected_page_is_reported_like_any_other() {
 }
 
 #[test]
+fn each_of_many_stacks_has_its_guard_also_where_they_cannot_be_put_up_together() {
+    #[inline(never)]
+    #[allow(unconditional_recursion)]
+    fn recurse(depth: u64) -> u64 {
+        let frame = std::hint::black_box([depth; 8]);
+        recurse(depth + 1) + frame[0]
+    }
+    // Zero: they can.
+    for errno in [0, libc::EINVAL, libc::ENOSYS, libc::EPERM, libc::EBADF] {
+        child!([("ERRNO", &errno.to_string())], || {
+            let errno = std::env::var("ERRNO").unwrap().parse().unwrap();
+            if errno != 0 {
+                refuse(libc::SYS_process_madvise, None, errno);
+            }
+            coop::run(|| {
+                let _waiting: Vec<_> = (0..40).map(|_| coop::spawn(coop::yield_now)).collect();
+                TaskBuilder::new().name("deep").spawn(|| recurse(0)).join().unwrap()
+            });
+        })
+        .died_of(libc::SIGABRT)
+        .said("coop: task #42 'deep' has overflowed its stack of ");
+    }
+}
+
+#[test]
 fn more_tasks_than_protected_pages_allow_are_refused_and_leave_mappings_to_the_rest_of_the_process() {
     child!(|| {
         refuse(libc::SYS_madvise, Some((2, 102)), libc::EINVAL);

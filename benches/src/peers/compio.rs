@@ -19,24 +19,7 @@ pub async fn join<T>(task: JoinHandle<T>) -> T {
     task.await.expect("no task panics")
 }
 
-/// Tasks that end when this is dropped, as a task's handle says.
-pub struct Children(Vec<JoinHandle<()>>);
-
-impl Children {
-    pub fn new() -> Self {
-        Children(Vec::new())
-    }
-
-    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
-        self.0.push(spawn(future));
-    }
-
-    pub async fn wait(self) {
-        for child in self.0 {
-            join(child).await;
-        }
-    }
-}
+super::children_in_a_vec!(JoinHandle<()>);
 
 pub async fn cancel(task: JoinHandle<()>) {
     task.cancel().await;

@@ -16,6 +16,30 @@
 //! | `Children`, `cancel` | tasks that end when this is dropped; ends a task, its children with it |
 //! | `Turn`, `Shared` | one task hands the turn to another: `give` and `take`; the pointer for it |
 
+/// `Children` of a peer whose tasks end when their handles are dropped: they stand in a vector.
+macro_rules! children_in_a_vec {
+    ($task:ty) => {
+        pub struct Children(Vec<$task>);
+
+        impl Children {
+            pub fn new() -> Self {
+                Children(Vec::new())
+            }
+
+            pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
+                self.0.push(spawn(future));
+            }
+
+            pub async fn wait(self) {
+                for child in self.0 {
+                    join(child).await;
+                }
+            }
+        }
+    };
+}
+use children_in_a_vec;
+
 pub mod compio;
 pub mod glommio;
 pub mod monoio;

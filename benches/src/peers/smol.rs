@@ -75,24 +75,7 @@ impl Turn {
     }
 }
 
-/// Tasks that end when this is dropped, as a task's handle says.
-pub struct Children(Vec<Task<()>>);
-
-impl Children {
-    pub fn new() -> Self {
-        Children(Vec::new())
-    }
-
-    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
-        self.0.push(spawn(future));
-    }
-
-    pub async fn wait(self) {
-        for child in self.0 {
-            join(child).await;
-        }
-    }
-}
+super::children_in_a_vec!(Task<()>);
 
 pub async fn cancel(task: Task<()>) {
     task.cancel().await;

@@ -185,7 +185,7 @@ impl Wait {
     ) -> Settled {
         // SAFETY: the fiber is the one that runs.
         let fiber = unsafe { &*self.fiber };
-        debug_assert_eq!(fiber.state.get(), State::Running);
+        debug_assert_eq!(fiber.state.get(), State::Active);
         fiber.wait_for(reason, place, scheduler.pass_time.get());
         loop {
             if let Some(won) = self.take_won() {
@@ -225,7 +225,7 @@ impl Coordinator {
         wait.entries.set(&entry);
         // SAFETY: the fiber is the one that runs.
         let fiber = unsafe { &*wait.fiber };
-        debug_assert_eq!(fiber.state.get(), State::Running);
+        debug_assert_eq!(fiber.state.get(), State::Active);
         debug_assert!(!(killable && fiber.is_killed()));
         fiber.wait_for(reason, place, scheduler.pass_time.get());
         // SAFETY: both stay on this frame until the wait is settled, which unlinks the entry, or given up, which does too. No panic

@@ -8,6 +8,7 @@ use crate::scheduler::Scheduler;
 use crate::stack::overflow::Overflow;
 use crate::task::{Kind, Node, Task};
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ pub(crate) struct Snapshot {
     pub(crate) id: u64,
     pub(crate) name: &'static str,
     pub(crate) state: State,
+    pub(crate) is_running: bool,
     /// What it waits for, if it does.
     pub(crate) wait: Option<Waiting>,
     pub(crate) killed: Option<Cause>,
@@ -122,6 +124,7 @@ fn walk(root: &Task, mut f: impl FnMut(&Task, usize)) {
 impl Snapshot {
     fn of(cooperator: &Cooperator, task: &Task, depth: usize, backtraces: &mut Backtraces) -> Self {
         let state = task.fiber.state.get();
+        let is_running = ptr::eq(cooperator.scheduler.running(), &task.fiber);
         let wait = match state {
             State::Parked { killable } => {
                 let reason = task.fiber.reason.get();
@@ -136,12 +139,12 @@ impl Snapshot {
                     frames: backtraces.of(task),
                 })
             }
-            State::Running | State::Ready | State::Ended => None,
+            State::Active | State::Ended => None,
         };
         let stack = task.stack.as_ref().map(|stack| {
             // SAFETY: the context is only written by the task's own switches, none of which is under way.
             let pointer = unsafe { (*task.fiber.context.get()).rsp };
-            let pointer = if state == State::Running { approximate_stack_pointer() } else { pointer };
+            let pointer = if is_running { approximate_stack_pointer() } else { pointer };
             (stack.top().addr().saturating_sub(pointer), stack.size())
         });
         Snapshot {
@@ -149,6 +152,7 @@ impl Snapshot {
             id: task.id.0,
             name: task.name,
             state,
+            is_running,
             wait,
             killed: task.fiber.killed().map(|killed| killed.cause()),
             regions: regions(&task.node),
@@ -200,8 +204,8 @@ impl fmt::Display for Snapshot {
                     f.write_str(", not killable")?;
                 }
             }
-            (None, State::Running) => f.write_str("running")?,
-            (None, State::Ready) => f.write_str("ready")?,
+            (None, State::Active) if self.is_running => f.write_str("running")?,
+            (None, State::Active) => f.write_str("ready")?,
             (None, _) => f.write_str("ended")?,
         }
         if let Some(cause) = self.killed {

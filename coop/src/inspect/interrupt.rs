@@ -104,7 +104,7 @@ struct Capture {
     state: AtomicU32,
     scheduler: AtomicPtr<Scheduler>,
     running: AtomicUsize,
-    stops: AtomicU64,
+    begun: AtomicU64,
     /// `MARGIN`, the copy, `MARGIN`.
     memory: AtomicPtr<u8>,
     found: UnsafeCell<MaybeUninit<Found>>,
@@ -118,7 +118,7 @@ static CAPTURE: Capture = Capture {
     state: AtomicU32::new(IDLE),
     scheduler: AtomicPtr::new(ptr::null_mut()),
     running: AtomicUsize::new(0),
-    stops: AtomicU64::new(0),
+    begun: AtomicU64::new(0),
     memory: AtomicPtr::new(ptr::null_mut()),
     found: UnsafeCell::new(MaybeUninit::uninit()),
 };
@@ -187,7 +187,7 @@ pub(crate) fn interrupt(
     }
     CAPTURE.scheduler.store(scheduler.cast_mut(), Ordering::Relaxed);
     CAPTURE.running.store(turn.0, Ordering::Relaxed);
-    CAPTURE.stops.store(turn.1, Ordering::Relaxed);
+    CAPTURE.begun.store(turn.1, Ordering::Relaxed);
     CAPTURE.state.store(WANTED, Ordering::Release);
     poke(thread);
     let began = Instant::now();
@@ -235,7 +235,7 @@ unsafe extern "C" fn handler(_: libc::c_int, _: *mut libc::siginfo_t, context: *
     if CAPTURE.state.compare_exchange(WANTED, WRITING, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return;
     }
-    let wanted = (CAPTURE.running.load(Ordering::Relaxed), CAPTURE.stops.load(Ordering::Relaxed));
+    let wanted = (CAPTURE.running.load(Ordering::Relaxed), CAPTURE.begun.load(Ordering::Relaxed));
     // SAFETY: it is this thread's, so it is there.
     let is_same = unsafe { (*scheduler).pulse().turn() } == Some(wanted);
     if is_same {

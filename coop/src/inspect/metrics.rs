@@ -30,7 +30,7 @@ pub struct CooperatorMetrics {
     pub live_tasks: u64,
     /// Tasks ever spawned.
     pub spawned_tasks: u64,
-    /// How often a task was switched out: because it waited, gave way, or ended.
+    /// How often a task was switched to: begun, or gone on with.
     pub switches: u64,
     /// How often a task became ready: when spawned, woken, or giving way.
     pub wakes: u64,
@@ -111,7 +111,7 @@ impl CooperatorMetrics {
             cpu_time: cpu_time(member.thread),
             live_tasks: counters.live.get(),
             spawned_tasks: counters.spawned.get(),
-            switches: pulse.stops(),
+            switches: pulse.begun(),
             wakes: pulse.queued(),
             ready_tasks: pulse.ready(),
             loop_turns: counters.passes.get(),

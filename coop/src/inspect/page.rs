@@ -212,8 +212,8 @@ fn line(html: &mut String, cooperator: &str, task: &Snapshot) {
                 Html(&wait.place.to_string())
             );
         }
-        (None, State::Running) => summary.push_str("<span class=\"pill running\">running</span>"),
-        (None, State::Ready) => summary.push_str("<span class=\"pill ready\">ready</span>"),
+        (None, State::Active) if task.is_running => summary.push_str("<span class=\"pill running\">running</span>"),
+        (None, State::Active) => summary.push_str("<span class=\"pill ready\">ready</span>"),
         (None, _) => summary.push_str("<span class=\"pill\">ended</span>"),
     }
     if let Some(cause) = task.killed {

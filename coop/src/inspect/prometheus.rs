@@ -25,7 +25,7 @@ const COOPERATOR: &[Metric<CooperatorMetrics>] = &[
     gauge("coop_tasks_live", "Tasks spawned and not ended.", |c| c.live_tasks as f64),
     counter("coop_tasks_spawned_total", "Tasks ever spawned.", |c| c.spawned_tasks as f64),
     gauge("coop_tasks_ready", "Tasks that could run, and wait for their turn.", |c| c.ready_tasks as f64),
-    counter("coop_switches_total", "How often a task was switched out.", |c| c.switches as f64),
+    counter("coop_switches_total", "How often a task was switched to.", |c| c.switches as f64),
     counter("coop_wakes_total", "How often a task became ready.", |c| c.wakes as f64),
     counter("coop_loop_turns_total", "Turns of the loop.", |c| c.loop_turns as f64),
     gauge("coop_timers", "Timers that run.", |c| c.timers as f64),

@@ -299,7 +299,7 @@ impl Tracer for Recorder {
                 let stop = match fiber.state.get() {
                     State::Parked { .. } => Stop::Waits { reason: fiber.reason.get(), place: fiber.place.get() },
                     State::Ended => Stop::Ends,
-                    State::Ready | State::Running => Stop::GivesWay,
+                    State::Active => Stop::GivesWay,
                 };
                 self.ran(task, stop);
             }

@@ -16,6 +16,8 @@ mod touched;
 
 pub(crate) use pool::{Pool, Stack};
 
+const PAGE: usize = 4096;
+
 /// The usable size of a stack for which nobody said anything: 256 KiB of address space, of which only touched pages cost.
 pub(crate) const DEFAULT_SIZE: usize = 256 * 1024;
 

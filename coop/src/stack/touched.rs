@@ -1,9 +1,7 @@
 //! How deep a stack has ever been: by the pages that were touched, and in the lowest of them by what was left there.
 
-use super::Stack;
+use super::{PAGE, Stack};
 use crate::sys;
-
-const PAGE: usize = 4096;
 
 impl Stack {
     /// Gives the memory of a stack back to the kernel, so that what is touched from now on shows.

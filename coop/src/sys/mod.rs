@@ -55,6 +55,20 @@ pub(crate) unsafe fn discard(base: *mut u8, len: usize) {
     unsafe { libc::madvise(base.cast(), len, libc::MADV_DONTNEED) };
 }
 
+/// `madvise` for several ranges, the first ones of which have been seen to when it returns; how many bytes they are.
+/// `process_madvise(2)` of the process itself, which Linux 6.15 knows by a number: no descriptor that a fork would inherit.
+///
+/// # Safety
+/// As for `madvise` of each range.
+pub(crate) unsafe fn advise_all(ranges: &[libc::iovec], advice: libc::c_int) -> io::Result<usize> {
+    const PIDFD_SELF_THREAD_GROUP: libc::c_int = -10001;
+    // SAFETY: the caller's promise; the kernel reads as many as there are.
+    let result = unsafe {
+        libc::syscall(libc::SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges.as_ptr(), ranges.len(), advice, 0)
+    };
+    check_size(result as libc::ssize_t)
+}
+
 /// Which of the pages from `start` on are in memory: the lowest bit of a byte each.
 pub(crate) fn resident(start: usize, len: usize, pages: &mut [u8]) -> io::Result<()> {
     assert!(len.div_ceil(4096) <= pages.len());

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   top of the stack ──▶ ┌──────────────────────────┐
-//!                        │ the pool's link          │  free stacks only
 //!                        │ colour: 0 … 15 lines     │  so that records do not all fall into the same cache sets
+//!                        │ the pool's link          │  free stacks only
 //!                        ├──────────────────────────┤
 //!                        │ Package                  │
 //!                        │   Task                   │  fiber, node, names, counters
@@ -334,7 +334,7 @@ where
         if has_stack {
             task.was_born_killed.set(task.node.adopt(parent, task));
             task.set_origin(task.node.effective());
-            cooperator.scheduler.start(&task.fiber);
+            cooperator.scheduler.start(&task.fiber, cooperator.counters.live.get());
             cooperator.scheduler.trace(|tracer| tracer.spawned(&task.fiber));
         } else {
             cooperator.counters.live.subtract(1);
@@ -415,13 +415,10 @@ unsafe fn write_record(
     }
 }
 
-/// Where the package stands on a stack: below the pool's link, moved down by a number of cache lines that differs from stack
-/// to stack. Tops lie at page boundaries, so without it the records of all tasks would compete for the same cache sets.
+/// Where the package stands on a stack: first of all.
 #[inline]
 fn package_place(stack: &Stack, layout: Layout) -> *mut u8 {
-    let top = stack.top();
-    let colour = (top.addr() >> 17) & 15;
-    top.wrapping_sub(64 + colour * 64 + layout.size()).map_addr(|address| address & !(layout.align().max(64) - 1))
+    stack.begin().wrapping_sub(layout.size()).map_addr(|address| address & !(layout.align().max(64) - 1))
 }
 
 /// The first Rust frame of a task, and the last.

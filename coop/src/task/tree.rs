@@ -47,6 +47,8 @@ pub(crate) struct Node {
     is_delivered: Cell<bool>,
     /// A shield that no longer shields.
     is_open: Cell<bool>,
+    /// It has had children that it does not wait for: there may be some still.
+    has_daemons: Cell<bool>,
     parent: Cell<*const Node>,
     /// The task on whose stack, or at whose head, the node stands.
     task: Cell<*const Task>,
@@ -94,6 +96,7 @@ impl Node {
                 is_awaiting: Cell::new(false),
                 is_delivered: Cell::new(false),
                 is_open: Cell::new(false),
+                has_daemons: Cell::new(false),
                 parent: Cell::new(ptr::null()),
                 task: Cell::new(ptr::null()),
                 inner: Cell::new(ptr::null()),
@@ -190,6 +193,10 @@ impl Node {
         if let Some(parent) = unsafe { parent.as_ref() } {
             // SAFETY: the node is new, so it is in no list.
             unsafe { parent.children.push_back(&self.sibling) };
+            // SAFETY: the task's record was written.
+            if unsafe { (*task).is_daemon } {
+                parent.has_daemons.set(true);
+            }
         }
         self.effective.set(self.computed());
         self.is_killed()
@@ -209,8 +216,12 @@ impl Node {
         }
     }
 
-    /// Kills the children that are not to be waited for.
+    /// Kills the children that are not to be waited for. Where there were none, this looks at no child: a million that are parked
+    /// are a million misses.
     pub(crate) fn kill_daemons(&self, cooperator: &Cooperator) {
+        if !self.has_daemons.get() {
+            return;
+        }
         self.for_each_child(|child| {
             if child.is_daemon {
                 child.node.kill(cooperator, Cause::Parent);

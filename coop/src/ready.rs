@@ -1,0 +1,116 @@
+//! Where the ready fibers stand: a ring of places, each named by a number that only grows.
+
+use crate::fiber::Fiber;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
+use std::ptr;
+
+/// The least number of places.
+const LEAST: u64 = 64;
+
+/// The fibers with the numbers `head..tail` of a queue, side by side: who looks for one in the middle need not touch the others, as it would
+/// in a list that leads through their stacks. The queue's owner keeps the numbers.
+pub(crate) struct Places {
+    places: Cell<*mut *const Fiber>,
+    /// How many there are, a power of two, less one.
+    mask: Cell<u64>,
+}
+
+impl Places {
+    pub(crate) fn new() -> Self {
+        Places { places: Cell::new(Self::allocate(LEAST)), mask: Cell::new(LEAST - 1) }
+    }
+
+    /// How many fibers have places.
+    #[inline]
+    pub(crate) fn count(&self) -> u64 {
+        self.mask.get() + 1
+    }
+
+    /// The fiber with this number, or any that was put to the same place before.
+    #[inline]
+    pub(crate) fn get(&self, number: u64) -> *const Fiber {
+        // SAFETY: as in `set`.
+        unsafe { *self.place(number) }
+    }
+
+    /// Puts a fiber to the place of this number. So far that was the place of the number `count()` before.
+    #[inline]
+    pub(crate) fn set(&self, number: u64, fiber: *const Fiber) {
+        // SAFETY: all places were written when they were made, and are there until this is dropped; nobody holds a reference.
+        unsafe { *self.place(number) = fiber };
+    }
+
+    #[inline]
+    fn place(&self, number: u64) -> *mut *const Fiber {
+        self.places.get().wrapping_add((number & self.mask.get()) as usize)
+    }
+
+    /// Makes places for `least` fibers at least, of which those with the numbers `head..tail` are there.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn grow(&self, least: u64, head: u64, tail: u64) {
+        let count = least.next_power_of_two().max(2 * self.count());
+        let places = Self::allocate(count);
+        for number in head..tail {
+            // SAFETY: the number is within the mask.
+            unsafe { *places.add((number & (count - 1)) as usize) = self.get(number) };
+        }
+        self.free();
+        self.places.set(places);
+        self.mask.set(count - 1);
+    }
+
+    /// Places, all of nobody.
+    fn allocate(count: u64) -> *mut *const Fiber {
+        let layout = Self::layout(count);
+        // SAFETY: the layout is not of size zero.
+        let places = unsafe { alloc(layout) }.cast::<*const Fiber>();
+        if places.is_null() {
+            handle_alloc_error(layout);
+        }
+        for place in 0..count as usize {
+            // SAFETY: within the allocation.
+            unsafe { places.add(place).write(ptr::null()) };
+        }
+        places
+    }
+
+    fn free(&self) {
+        // SAFETY: it was allocated with this layout, and is not used again.
+        unsafe { dealloc(self.places.get().cast(), Self::layout(self.count())) };
+    }
+
+    fn layout(count: u64) -> Layout {
+        Layout::array::<*const Fiber>(count as usize).expect("fewer fibers than bytes of memory")
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_used_again_and_who_has_one_keeps_its_number_when_there_are_more() {
+        let places = Places::new();
+        let fiber = |number: u64| ptr::without_provenance::<Fiber>(64 * (1 + number as usize));
+        assert_eq!(places.count(), LEAST);
+        // All places but one, over the end of the ring.
+        let (head, tail) = (LEAST - 3, 2 * LEAST - 4);
+        (head..tail).for_each(|number| places.set(number, fiber(number)));
+        places.grow(LEAST + 1, head, tail);
+        assert_eq!(places.count(), 2 * LEAST, "a power of two");
+        assert!((head..tail).all(|number| places.get(number) == fiber(number)));
+        (tail..head + 2 * LEAST).for_each(|number| places.set(number, fiber(number)));
+        assert!((head..head + 2 * LEAST).all(|number| places.get(number) == fiber(number)), "and there is room");
+        places.grow(10 * LEAST, head, head + 2 * LEAST);
+        assert_eq!(places.count(), 16 * LEAST);
+        assert!((head..head + 2 * LEAST).all(|number| places.get(number) == fiber(number)));
+    }
+}
