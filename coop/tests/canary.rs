@@ -25,3 +25,35 @@ fn what_a_task_reads_that_was_freed_is_reported() {
     let said = String::from_utf8_lossy(&output.expect("this program can be started again").stderr).into_owned();
     assert!(said.contains("AddressSanitizer: heap-use-after-free"), "{said}");
 }
+
+/// With ThreadSanitizer: it sees that two threads meet without a lock, though a task has switched in between.
+#[cfg(tsan)]
+#[test]
+fn what_two_threads_write_at_once_is_reported() {
+    const CHILD: &str = "COOP_CANARY_CHILD";
+    struct Shared(std::cell::UnsafeCell<u64>);
+    // SAFETY: none. This is the mistake.
+    unsafe impl Sync for Shared {}
+    static SHARED: Shared = Shared(std::cell::UnsafeCell::new(0));
+    if std::env::var_os(CHILD).is_some() {
+        let write = || {
+            coop::run(|| {
+                for _ in 0..100 {
+                    // SAFETY: none.
+                    unsafe { *SHARED.0.get() += 1 };
+                    coop::yield_now().expect("nobody kills the root");
+                }
+            });
+        };
+        std::thread::scope(|s| {
+            s.spawn(write);
+            s.spawn(write);
+        });
+        return;
+    }
+    let itself = std::env::current_exe().expect("Linux knows");
+    let name = "what_two_threads_write_at_once_is_reported";
+    let output = std::process::Command::new(itself).args(["--exact", name]).env(CHILD, "1").output();
+    let said = String::from_utf8_lossy(&output.expect("this program can be started again").stderr).into_owned();
+    assert!(said.contains("ThreadSanitizer: data race") && said.contains(name), "{said}");
+}

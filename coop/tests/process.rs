@@ -331,6 +331,7 @@ fn an_output_that_is_killed_kills_the_child_if_that_was_said() {
 }
 
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
+#[cfg_attr(tsan, ignore = "ThreadSanitizer opens descriptors of its own")]
 #[test]
 fn two_hundred_children_at_once_each_with_its_own_output() {
     child!(|| {

@@ -448,6 +448,7 @@ fn of_many_calls_that_race_a_kill_each_result_is_delivered_or_dropped_once() {
 }
 
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
+#[cfg_attr(tsan, ignore = "ThreadSanitizer opens some of its own")]
 #[test]
 fn a_thousand_calls_leave_no_descriptor() {
     child!(|| {

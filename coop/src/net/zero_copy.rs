@@ -181,7 +181,8 @@ impl Drop for Sender {
 /// processes of one machine, it says so, and from then on this sends as [`send_all`](super::TcpStream::send_all) does: over the
 /// loopback interface a send without a copy took 1.5 times the processor time of a plain one for 256 KiB, and 2.3 times for 1 MiB. So
 /// are buffers sent that are smaller than 256 KiB, or than [`above`](ZeroCopy::above) says, and all of them where there is no such
-/// operation: before Linux 6.2, on a [hardened](crate::Builder::hardened) ring, by epoll, in a simulation.
+/// operation: before Linux 6.2, on a [hardened](crate::Builder::hardened) ring, by epoll. In a [simulation](crate::sim)
+/// the seed decides when a buffer comes back, and whether it was copied.
 ///
 /// It stays on its thread. Dropping it waits for nothing.
 ///

@@ -35,6 +35,15 @@ pub(super) const RECV_MULTISHOT: u16 = 2;
 /// `IOSQE_BUFFER_SELECT`: into one of the buffers that the ring was provided with.
 pub(super) const BUFFER_SELECT: u8 = 1 << 5;
 
+/// `IOSQE_IO_LINK`: the next submission is begun when this operation has ended, and cancelled if it has failed.
+pub(super) const LINK: u8 = 1 << 2;
+
+/// `IOSQE_IO_HARDLINK`: the next submission is begun when this operation has ended, however it has.
+pub(super) const HARD_LINK: u8 = 1 << 3;
+
+/// `IORING_SEND_ZC_REPORT_USAGE`.
+pub(super) const REPORT_USAGE: u16 = 1 << 3;
+
 // Opcodes, from `enum io_uring_op`.
 pub(crate) const READV: u8 = 1;
 pub(crate) const WRITEV: u8 = 2;
@@ -59,7 +68,7 @@ pub(crate) const LINKAT: u8 = 39;
 /// Linux 6.9; before, the ring answers EINVAL.
 pub(crate) const FTRUNCATE: u8 = 55;
 
-/// Every opcode above, and so every one that a [`Sqe`] of this crate can have: what a hardened ring takes.
+/// Every opcode above, and so every one that the runtime uses wherever it runs: what a hardened ring takes.
 pub(crate) const USED: [u8; 21] = [
     READV,
     WRITEV,
@@ -83,6 +92,17 @@ pub(crate) const USED: [u8; 21] = [
     LINKAT,
     FTRUNCATE,
 ];
+
+/// Does nothing. For rings with faults.
+pub(super) const NOP: u8 = 0;
+/// The time of what it is linked to. The runtime uses none; the rings that stand in for the kernel's know it all the same.
+pub(super) const LINK_TIMEOUT: u8 = 15;
+/// Linux 6.2, and not on a hardened ring.
+pub(super) const SEND_ZC: u8 = 47;
+
+/// `IORING_NOP_INJECT_RESULT` and `IORING_NOP_TW`.
+pub(super) const NOP_INJECT_RESULT: u32 = 1 << 0;
+pub(super) const NOP_TASK_WORK: u32 = 1 << 4;
 
 /// In place of an offset: the file's own position, which then moves on.
 pub(crate) const AT_POSITION: u64 = u64::MAX;
@@ -110,10 +130,6 @@ impl Sqe {
     /// Completes with how much was sent, and, unless that says that there is no more, again when the memory is no longer needed: with
     /// less than nothing if the kernel has copied it all the same. Linux 6.2; not on a hardened ring.
     pub(crate) fn send_zero_copy(fd: RawFd, buffer: *const u8, len: usize, flags: i32) -> Self {
-        /// `IORING_OP_SEND_ZC`.
-        const SEND_ZC: u8 = 47;
-        /// `IORING_SEND_ZC_REPORT_USAGE`.
-        const REPORT_USAGE: u16 = 1 << 3;
         Sqe { opcode: SEND_ZC, ioprio: REPORT_USAGE, ..Self::send(fd, buffer, len, flags) }
     }
 
@@ -218,12 +234,20 @@ impl Sqe {
     /// Does nothing and says `result` (Linux 6.10); if `later`, when the kernel does what it has put off. For rings with faults: no
     /// hardened ring takes it.
     pub(super) fn nop(result: i32, later: bool) -> Self {
-        const NOP: u8 = 0;
-        /// `IORING_NOP_INJECT_RESULT` and `IORING_NOP_TW`.
-        const INJECT_RESULT: u32 = 1 << 0;
-        const TASK_WORK: u32 = 1 << 4;
-        let op_flags = INJECT_RESULT | if later { TASK_WORK } else { 0 };
+        let op_flags = NOP_INJECT_RESULT | if later { NOP_TASK_WORK } else { 0 };
         Sqe { opcode: NOP, fd: -1, len: result as u32, op_flags, ..Sqe::default() }
+    }
+
+    /// Cancels the operation to which it is linked when it has taken so long. For scripts: coop's timers are its own.
+    #[cfg(test)]
+    pub(super) fn link_timeout(time: *const libc::timespec) -> Self {
+        Sqe { opcode: LINK_TIMEOUT, fd: -1, addr: time as u64, len: 1, ..Sqe::default() }
+    }
+
+    /// What is pushed next is linked to this.
+    #[cfg(test)]
+    pub(super) fn linked(self, is_hard: bool) -> Self {
+        Sqe { flags: self.flags | if is_hard { HARD_LINK } else { LINK }, ..self }
     }
 
     /// Has a worker of the kernel's make the call, without a try to make it at once (`IOSQE_ASYNC`).
@@ -296,5 +320,10 @@ mod tests {
         same(Sqe::splice(5, Some(8), 6, 99), opcode::Splice::new(from, 8, to, -1, 99).flags(1).build());
         same(Sqe::splice(5, None, 6, 99), opcode::Splice::new(from, -1, to, -1, 99).flags(1).build());
         same(Sqe::cancel(77), opcode::AsyncCancel::new(77).build());
+        let time: *const libc::timespec = at.cast_const().cast();
+        let flags = io_uring::squeue::Flags::IO_LINK;
+        same(Sqe::link_timeout(time).linked(false), opcode::LinkTimeout::new(time.cast()).build().flags(flags));
+        let flags = io_uring::squeue::Flags::IO_HARDLINK;
+        same(Sqe::poll(5, 0x41).linked(true), opcode::PollAdd::new(types::Fd(5), 0x41).build().flags(flags));
     }
 }

@@ -104,7 +104,7 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
 /// What an idle loop does in a simulation: nothing waits, but time passes when all that could be done at this moment has been done.
 #[cold]
 fn simulated_pass(cooperator: &Cooperator, root: &Task, next: Option<u64>) {
-    let Some((ring, network)) = cooperator.simulation() else { return };
+    let Some((ring, _)) = cooperator.simulation() else { return };
     // What tasks have sent is taken, and what can complete does.
     let settle = || {
         cooperator.drive(Patience::Until(Duration::ZERO));
@@ -121,7 +121,7 @@ fn simulated_pass(cooperator: &Cooperator, root: &Task, next: Option<u64>) {
             return;
         }
     }
-    let next = next.into_iter().chain(network.next_event()).min();
+    let next = next.into_iter().chain(ring.next_event()).min();
     match (next, cooperator.settings.time_limit) {
         (Some(next), Some(limit)) if next > limit && cooperator.verdict.borrow().is_none() => {
             let tree = inspect::tree_of(cooperator, root);

@@ -67,7 +67,7 @@
 //! |---|---|
 //! | the order of tasks, the budget, where a `select!` begins | decided by the seed |
 //! | time | stands still while anything can be done, then jumps to whatever is next |
-//! | io_uring | completions in any order, late, in part; cancels that come too late; a completion queue that overflows; accepts that have to be armed again; submissions taken in part |
+//! | io_uring | completions in any order, late, in part; cancels that come too late; a completion queue that overflows; accepts that have to be armed again; submissions taken in part; buffers of [zero-copy sends](crate::net::ZeroCopy) that come back late, or that were copied after all |
 //! | TCP | streams with delays; resets, half-closes; full buffers; refused and unanswered connects |
 //! | UDP | datagrams with delays, so in any order; lost, doubled, and dropped when nobody takes them |
 //! | names | those of hosts, and what [`Net::add_name`] says; `localhost` |

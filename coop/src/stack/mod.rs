@@ -27,6 +27,6 @@ pub(crate) const MINIMUM_SIZE: usize = 32 * 1024;
 /// What a stack size stands for in this build: unoptimised frames are up to four times as large.
 pub(crate) const fn scaled(size: usize) -> usize {
     // Frames that AddressSanitizer watches have margins around what is in them.
-    let factor = if cfg!(asan) { 16 } else { 4 };
+    let factor = if cfg!(any(asan, tsan)) { 16 } else { 4 };
     if cfg!(debug_assertions) { size.saturating_mul(factor) } else { size }
 }

@@ -145,6 +145,8 @@ impl Pool {
     /// leave for good without anyone calling `take` or `trim` meanwhile.
     #[inline]
     pub(crate) unsafe fn give_back(&self, stack: Stack) {
+        #[cfg(tsan)]
+        crate::switch::tsan::given_back(stack.top());
         let pool = &self.classes[stack.class as usize - SMALLEST_CLASS as usize];
         // SAFETY: the caller's promise: the stack's memory is ours again; the last word holds no live frame.
         unsafe { stack.begin.as_ptr().cast::<*mut u8>().sub(1).write(pool.warm.get()) };

@@ -23,13 +23,18 @@
 mod x86_64;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{Context, with_backtrace_of};
-#[cfg(all(target_arch = "x86_64", not(asan)))]
+#[cfg(all(target_arch = "x86_64", not(any(asan, tsan))))]
 pub(crate) use x86_64::{prepare, switch};
 
 #[cfg(asan)]
 pub(crate) mod asan;
 #[cfg(asan)]
 pub(crate) use asan::{prepare, switch};
+
+#[cfg(tsan)]
+pub(crate) mod tsan;
+#[cfg(tsan)]
+pub(crate) use tsan::{prepare, switch};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("coop's stack switch is written for x86_64 only so far");

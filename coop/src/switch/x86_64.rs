@@ -12,6 +12,8 @@ pub(crate) struct Context {
     rbp: usize,
     #[cfg(asan)]
     pub(super) bounds: super::asan::Bounds,
+    #[cfg(tsan)]
+    pub(super) flow: super::tsan::Flow,
 }
 
 impl Context {
@@ -24,6 +26,8 @@ impl Context {
             rbp: 0,
             #[cfg(asan)]
             bounds: super::asan::Bounds::UNKNOWN,
+            #[cfg(tsan)]
+            flow: super::tsan::Flow::UNKNOWN,
         }
     }
 }
@@ -44,6 +48,8 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
         rbp: entry as *const () as usize,
         #[cfg(asan)]
         bounds: super::asan::Bounds::UNKNOWN,
+        #[cfg(tsan)]
+        flow: super::tsan::Flow::UNKNOWN,
     }
 }
 

@@ -387,7 +387,7 @@ unsafe fn write_record(
             Some(_) => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), entry, place.cast()),
             None => Context::unset(),
         };
-        #[cfg(asan)]
+        #[cfg(any(asan, tsan))]
         let context = match &stack {
             Some(stack) => context.on(stack.top().wrapping_sub(stack.size()), stack.size()),
             None => context,

@@ -302,6 +302,7 @@ fn a_foreign_waker_is_woken_by_a_task() {
 }
 
 #[cfg_attr(panic = "abort", ignore = "panics, or starts itself again")]
+#[cfg_attr(tsan, ignore = "ThreadSanitizer needs memory of its own")]
 #[test]
 fn where_there_is_no_stack_for_it_a_foreign_waker_is_woken_later() {
     child!(|| {

@@ -7,3 +7,4 @@ mod hosts;
 mod replay;
 mod store;
 mod streams;
+mod zero_copy;

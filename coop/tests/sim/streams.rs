@@ -370,26 +370,6 @@ fn what_is_received_ahead_comes_in_order_whatever_the_ring_does() {
 }
 
 #[test]
-fn what_is_not_to_be_copied_is_sent_by_plain_sends() {
-    sim::check(0..20, || -> io::Result<()> {
-        let listener = TcpListener::bind("10.0.0.1:80")?;
-        let mut sending = coop::spawn(move || -> io::Result<()> {
-            let conn = TcpStream::connect("10.0.0.1:80")?;
-            let sender = conn.zero_copy().above(1);
-            sender.send_all(vec![1; 70_000])?;
-            assert!(sender.is_copied());
-            sender.send_all(vec![2; 70_000])?;
-            assert_eq!(sender.outstanding(), 0);
-            Ok(())
-        });
-        let mut got = Vec::new();
-        listener.accept()?.0.read_to_end(&mut got)?;
-        assert!(got == [vec![1; 70_000], vec![2; 70_000]].concat());
-        sending.join().unwrap()
-    });
-}
-
-#[test]
 fn a_listener_whose_queue_is_full_lets_connects_wait() {
     sim::check(0..10, || -> io::Result<()> {
         let socket = TcpSocket::new_v4()?;

@@ -1,6 +1,6 @@
 //! A ring, and what scripts do with it.
 
-use super::super::{Cqe, Driver, Patience, Provided, Ring, Sqe};
+use super::super::{Cqe, Driver, NOTIFICATION, Patience, Provided, Ring, Sqe};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ pub(super) struct Bench {
     /// Behind the ring: it goes after it.
     provided: Option<Provided>,
     completions: BTreeMap<u64, Vec<Cqe>>,
+    /// Whose completions have come, in order.
+    order: Vec<u64>,
     submitted: Vec<u64>,
     /// Memory that operations name: kept until the bench goes, which ends them first.
     memory: Vec<Box<[u8]>>,
@@ -22,7 +24,15 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(ring: Driver, label: String) -> Self {
-        Bench { label, ring, provided: None, completions: BTreeMap::new(), submitted: Vec::new(), memory: Vec::new() }
+        Bench {
+            label,
+            ring,
+            provided: None,
+            completions: BTreeMap::new(),
+            order: Vec::new(),
+            submitted: Vec::new(),
+            memory: Vec::new(),
+        }
     }
 
     /// Memory that stays where it is.
@@ -62,6 +72,14 @@ impl Bench {
         self.submitted.push(number);
     }
 
+    /// Pushes what belongs together, numbered from 1, and hands it over. False: the kernel has taken a part, and what it has taken
+    /// later is not linked to that.
+    pub(super) fn push_chain(&mut self, chain: impl IntoIterator<Item = Sqe>) -> bool {
+        (1..).zip(chain).for_each(|(number, sqe)| self.push(number, sqe));
+        self.enter(Patience::None);
+        self.ring.unsubmitted() == 0
+    }
+
     pub(super) fn cancel(&mut self, number: u64, target: u64) {
         self.push(number, Sqe::cancel(target));
     }
@@ -70,6 +88,7 @@ impl Bench {
         let mut count = 0;
         self.ring.reap(|cqe| {
             self.completions.entry(cqe.user_data).or_default().push(cqe);
+            self.order.push(cqe.user_data);
             count += 1;
         });
         count
@@ -141,6 +160,14 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// Whether the first completion of each of these has come after that of the one before.
+    pub(super) fn in_order(&self, numbers: &[u64]) -> bool {
+        let place = |number: &u64| self.order.iter().position(|other| other == number);
+        numbers.is_sorted_by_key(place)
+    }
+}
+
 /// Ends everything, and sees to it that each operation has ended exactly once.
 impl Drop for Bench {
     fn drop(&mut self) {
@@ -155,7 +182,10 @@ impl Drop for Bench {
         }
         self.settle();
         for (number, all) in &self.completions {
-            let last = all.iter().filter(|cqe| !cqe.has_more()).count();
+            // A zero-copy send that a chain takes with it ends, and is then notified of.
+            let is_given_up = !all[0].has_more() && all[0].result == -libc::ECANCELED;
+            let is_last = |cqe: &&Cqe| !cqe.has_more() && (!is_given_up || cqe.flags & NOTIFICATION == 0);
+            let last = all.iter().filter(is_last).count();
             assert_eq!(last, 1, "{}: operation {number} has ended {last} times: {all:?}", self.label);
         }
     }

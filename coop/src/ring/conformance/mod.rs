@@ -12,8 +12,10 @@
 mod ahead;
 mod bench;
 mod files;
+mod links;
 mod sockets;
 mod special;
+mod zero_copy;
 
 use super::{Chance, Driver, Epoll, Quieted, Simulated, TaskRun, Uring};
 use bench::Bench;
@@ -62,6 +64,8 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(files::scenarios());
     all.extend(special::scenarios());
     all.extend(ahead::scenarios());
+    all.extend(links::scenarios());
+    all.extend(zero_copy::scenarios());
     all
 }
 
@@ -69,6 +73,8 @@ fn scenarios() -> Vec<Scenario> {
 fn words(outcome: &Outcome) -> String {
     let word = |result: i32| match result {
         PENDING => "pending".to_owned(),
+        // Of memory that was to be sent as it is.
+        i32::MIN => "copied".to_owned(),
         result if result >= 0 => result.to_string(),
         error => match -error {
             libc::ECANCELED => "ECANCELED".to_owned(),
@@ -89,6 +95,10 @@ fn words(outcome: &Outcome) -> String {
             libc::ENOBUFS => "ENOBUFS".to_owned(),
             libc::EFAULT => "EFAULT".to_owned(),
             libc::ENOTCONN => "ENOTCONN".to_owned(),
+            libc::ETIME => "ETIME".to_owned(),
+            libc::EIO => "EIO".to_owned(),
+            libc::ENOMEM => "ENOMEM".to_owned(),
+            libc::EOPNOTSUPP => "EOPNOTSUPP".to_owned(),
             other => format!("E{other}"),
         },
     };

@@ -40,10 +40,12 @@ pub(crate) enum Choice {
     Duplicate,
     /// What the program draws.
     Program,
+    /// What becomes of memory that is sent from where it is: when it is no longer needed, and whether it was copied all the same.
+    Notice,
 }
 
 impl Choice {
-    pub(crate) const ALL: [Choice; 14] = [
+    pub(crate) const ALL: [Choice; 15] = [
         Choice::Schedule,
         Choice::Order,
         Choice::Late,
@@ -58,6 +60,7 @@ impl Choice {
         Choice::Loss,
         Choice::Duplicate,
         Choice::Program,
+        Choice::Notice,
     ];
 
     /// In words, for reports.
@@ -77,6 +80,7 @@ impl Choice {
             Choice::Loss => "lost datagrams",
             Choice::Duplicate => "doubled datagrams",
             Choice::Program => "what the program draws",
+            Choice::Notice => "notifications of zero-copy sends that come late",
         }
     }
 }

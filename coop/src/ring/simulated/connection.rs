@@ -74,6 +74,9 @@ pub(super) struct End {
     /// When the last of it arrives.
     last_at: u64,
     in_flight: usize,
+    /// Bytes that were ever taken from the task's socket, and bytes that were put into it.
+    taken: u64,
+    arrived: u64,
     /// What has arrived finds no room.
     is_blocked: bool,
     again: u64,
@@ -104,6 +107,8 @@ impl End {
             inbound: VecDeque::new(),
             last_at: 0,
             in_flight: 0,
+            taken: 0,
+            arrived: 0,
             is_blocked: false,
             again: SEND_AGAIN,
             cut_since: None,
@@ -170,6 +175,18 @@ impl Connection {
                 end.is_forgotten = true;
             }
         }
+    }
+
+    /// How many bytes the task at an end has sent, if it can still send.
+    pub(super) fn sent(&self, end: usize) -> Option<u64> {
+        let End { wire, taken, .. } = &self.ends[end];
+        // All but the byte that always stays.
+        Some(taken + (socket::unread(wire.as_ref()?.as_raw_fd()) as u64).saturating_sub(1))
+    }
+
+    /// Whether so many bytes from an end have reached the other, or the connection is lost.
+    pub(super) fn has_arrived(&self, from: usize, sent: u64) -> bool {
+        self.ends[1 - from].arrived >= sent || self.ends[from].wire.is_none()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -313,6 +330,7 @@ impl Connection {
         if n > 1 {
             // All but the last byte, which stays in place of the one that was there.
             let _ = socket::receive(fd, &mut vec![0; n - 1], 0);
+            end.taken += n as u64 - 1;
             let (a, b) = (end.address, self.ends[1 - from].address);
             let mut rest = &buffer[1..n];
             while !rest.is_empty() {
@@ -378,6 +396,7 @@ impl Connection {
                 What::Bytes(bytes, sent) => match socket::send(wire, &bytes[*sent..]) {
                     Ok(n) => {
                         *sent += n;
+                        end.arrived += n as u64;
                         end.in_flight -= n;
                         network.chance.note(now, format_args!("{a} -> {b}: {n} bytes"));
                         if *sent < bytes.len() {

@@ -8,8 +8,10 @@
 
 mod chance;
 mod connection;
+mod link;
 mod name;
 mod network;
+mod notice;
 mod socket;
 
 pub(crate) use chance::{Chance, Choice, Quieted};
@@ -19,7 +21,9 @@ pub(crate) use network::{Behaviour, ELSEWHERE, Network};
 use super::epoll::calls;
 use super::provided::Selection;
 use super::submission::*;
-use super::{Cqe, Patience, Ring, Sqe};
+use super::{Cqe, NOTIFICATION, Patience, Ring, Sqe};
+use link::{Chain, Limit};
+use notice::Notice;
 use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -57,6 +61,8 @@ struct Pending {
     file: Option<OwnedFd>,
     /// Bytes moved so far by one that goes on until all are.
     done: i32,
+    /// It has moved some, and would at once again.
+    has_moved: bool,
     /// A cancel came too late to stop it at once: it ends soon.
     is_doomed: bool,
     /// It has been cancelled, and ends at the end of this entry: another cancel finds it too.
@@ -67,6 +73,31 @@ struct Pending {
     is_begun: bool,
     /// What its next completion says of the buffer that it has filled.
     buffer: u32,
+    /// What is linked to it.
+    rest: Chain,
+    /// How long it may take.
+    limit: Option<Limit>,
+    /// It has sent what it was to send: only its notification is still to come.
+    notice: Option<Notice>,
+}
+
+impl Pending {
+    fn new(sqe: Sqe, rest: Chain, limit: Option<Limit>) -> Self {
+        Pending {
+            sqe,
+            file: None,
+            done: 0,
+            has_moved: false,
+            is_doomed: false,
+            is_stopped: false,
+            is_remote: false,
+            is_begun: false,
+            buffer: 0,
+            rest,
+            limit,
+            notice: None,
+        }
+    }
 }
 
 /// `IORING_CQE_F_MORE`.
@@ -114,7 +145,9 @@ impl Simulated {
     }
 
     fn is_outside(&self, pending: &Pending) -> bool {
-        !pending.is_remote && self.network().is_none_or(|network| !network.is_ours(pending.sqe.fd))
+        !pending.is_remote
+            && pending.notice.is_none()
+            && self.network().is_none_or(|network| !network.is_ours(pending.sqe.fd))
     }
 
     /// Waits for what is outside: at most so many milliseconds, or, if that is negative, for as long as it takes.
@@ -130,27 +163,57 @@ impl Simulated {
         state.is_settled && state.queued.is_empty() && state.overflown.is_empty()
     }
 
-    fn start(&self, sqe: Sqe, state: &mut State) {
-        /// `IOSQE_ASYNC`: what is left to a worker here is left to chance in any case.
-        const ASYNC: u8 = 1 << 4;
-        let selects = sqe.opcode == RECV && sqe.flags & BUFFER_SELECT != 0;
-        if sqe.flags & !ASYNC & !BUFFER_SELECT != 0 || (sqe.flags & BUFFER_SELECT != 0 && !selects) {
-            state.complete(self.room, sqe.user_data, -libc::EINVAL, 0);
-            return;
+    /// When the network, or the time of an operation, has something to do next.
+    pub(crate) fn next_event(&self) -> Option<u64> {
+        let arrival = self.network().and_then(Network::next_event);
+        arrival.into_iter().chain(self.next_limit(&self.state.borrow())).min()
+    }
+
+    fn next_limit(&self, state: &State) -> Option<u64> {
+        state.pending.iter().filter(|pending| !pending.is_stopped).filter_map(|p| Some(p.limit.as_ref()?.at)).min()
+    }
+
+    fn now(&self) -> u64 {
+        self.network().map_or_else(crate::sys::monotonic, Network::now)
+    }
+
+    /// Takes operations that are linked; or one alone.
+    fn launch(&self, mut chain: Chain, state: &mut State) {
+        let before = |index: usize| index.checked_sub(1).and_then(|index| chain.get(index));
+        let refused: Vec<_> = (0..chain.len()).map(|index| link::refusal(before(index), &chain[index])).collect();
+        if refused.iter().any(Option::is_some) {
+            for (sqe, refusal) in chain.iter().zip(refused) {
+                match refusal {
+                    // It finds out too late that it does not want it.
+                    Some(error) if sqe.opcode == SEND_ZC && sqe.addr3 == 0 => {
+                        state.complete(self.room, sqe.user_data, error, MORE);
+                        state.complete(self.room, sqe.user_data, 0, NOTIFICATION);
+                    }
+                    Some(error) => drop(state.complete(self.room, sqe.user_data, error, 0)),
+                    None => self.give_up(sqe, state),
+                }
+            }
+        } else if let Some(sqe) = chain.pop_front() {
+            self.start(sqe, chain, state);
         }
-        if sqe.opcode == ASYNC_CANCEL {
-            return self.cancel(sqe, state);
+    }
+
+    fn start(&self, sqe: Sqe, mut rest: Chain, state: &mut State) {
+        let limit = rest.pop_front_if(|next| next.opcode == LINK_TIMEOUT);
+        // SAFETY: whoever pushed it keeps the time until its completion.
+        let limit = limit.map(|sqe| unsafe { Limit::new(&sqe, self.now()) });
+        let mut pending = Pending::new(sqe, rest, limit);
+        match sqe.opcode {
+            ASYNC_CANCEL => {
+                let result = self.cancel(sqe, state);
+                return self.follow(pending, i64::from(sqe.len), result, state);
+            }
+            NOP => {
+                let result = if sqe.op_flags & NOP_INJECT_RESULT != 0 { sqe.len as i32 } else { 0 };
+                return self.end(pending, result, state);
+            }
+            _ => {}
         }
-        let mut pending = Pending {
-            sqe,
-            file: None,
-            done: 0,
-            is_doomed: false,
-            is_stopped: false,
-            is_remote: false,
-            is_begun: false,
-            buffer: 0,
-        };
         if may_wait(sqe.opcode) {
             // SAFETY: fcntl has no preconditions.
             match crate::sys::owned(unsafe { libc::fcntl(sqe.fd, libc::F_DUPFD_CLOEXEC, 0) }) {
@@ -159,8 +222,7 @@ impl Simulated {
                     pending.file = Some(file);
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
-                    state.complete(self.room, sqe.user_data, -libc::EBADF, 0);
-                    return;
+                    return self.end(pending, -libc::EBADF, state);
                 }
                 // There is no number left: its own must do.
                 Err(_) => {}
@@ -178,31 +240,98 @@ impl Simulated {
         state.pending.push(pending);
     }
 
-    /// What a cancel says and what becomes of its target are two things: io_uring_cancelation(7).
-    fn cancel(&self, cancel: Sqe, state: &mut State) {
-        let Some(index) = state.pending.iter().position(|pending| pending.sqe.user_data == cancel.addr) else {
-            state.complete(self.room, cancel.user_data, -libc::ENOENT, 0);
-            return;
-        };
+    /// Posts the last completion of an operation, but for a notification, and has what is linked to it begin.
+    fn end(&self, pending: Pending, result: i32, state: &mut State) {
+        let Pending { sqe, done, .. } = pending;
+        // SAFETY: whoever pushed it keeps what it names until its completion.
+        let asked = unsafe { link::asked(&sqe) } + i64::from(done);
+        if sqe.opcode == SEND_ZC {
+            let address = sqe.addr - done as u64;
+            // SAFETY: as above, to the last of its completions.
+            let notice = unsafe { Notice::new(&sqe, address, result, &self.chance, self.network()) };
+            state.complete(self.room, sqe.user_data, result, MORE | pending.buffer);
+            // It holds no file: that one is closed is no reason to notify.
+            state.pending.push(Pending { notice: Some(notice), ..Pending::new(sqe, Chain::new(), None) });
+        } else {
+            state.complete(self.room, sqe.user_data, result, pending.buffer);
+        }
+        self.follow(pending, asked, result, state);
+    }
+
+    /// An operation has ended: so has its timeout, and what is linked to it is begun, or not.
+    fn follow(&self, mut pending: Pending, asked: i64, result: i32, state: &mut State) {
+        if let Some(limit) = pending.limit {
+            // Its time may have been over in that very moment. (It does not begin for what fails at once.)
+            let answers = [-libc::ECANCELED, -libc::ENOENT, -libc::ETIME];
+            let is_late = limit.at <= self.now() && (result >= 0 || pending.file.is_some());
+            let late = if is_late { self.chance.below(Choice::Cancel, answers.len()) } else { 0 };
+            state.complete(self.room, limit.user_data, answers[late], 0);
+        }
+        if link::has_failed(&pending.sqe, asked, result) {
+            pending.rest.iter().for_each(|sqe| self.give_up(sqe, state));
+        } else if let Some(next) = pending.rest.pop_front() {
+            self.start(next, pending.rest, state);
+        }
+    }
+
+    /// What is linked to something that has failed is not begun.
+    fn give_up(&self, sqe: &Sqe, state: &mut State) {
+        state.complete(self.room, sqe.user_data, -libc::ECANCELED, 0);
+        // The kernel has a send's notification ready by then, and posts it, though it has announced none.
+        if let Some(result) = notice::unannounced(sqe) {
+            state.complete(self.room, sqe.user_data, result, NOTIFICATION);
+        }
+    }
+
+    /// Gives what it says.
+    fn cancel(&self, cancel: Sqe, state: &mut State) -> i32 {
+        let is_target = |pending: &Pending| pending.sqe.user_data == cancel.addr && pending.notice.is_none();
+        match state.pending.iter().position(is_target) {
+            Some(index) => self.call_off(index, cancel.user_data, 0, state),
+            None => {
+                state.complete(self.room, cancel.user_data, -libc::ENOENT, 0);
+                -libc::ENOENT
+            }
+        }
+    }
+
+    /// Calls operations off whose time is over.
+    fn expire(&self, state: &mut State) {
+        while self.next_limit(state).is_some_and(|at| at <= self.now()) {
+            let now = self.now();
+            let is_over = |pending: &Pending| pending.limit.as_ref().is_some_and(|limit| limit.at <= now);
+            let Some(index) = state.pending.iter().position(|pending| !pending.is_stopped && is_over(pending)) else {
+                return;
+            };
+            if let Some(limit) = state.pending[index].limit.take() {
+                self.call_off(index, limit.user_data, -libc::ETIME, state);
+            }
+        }
+    }
+
+    /// Cancels an operation for another, which is told `success` if that was in time. What is said of a cancel and what becomes of its
+    /// target are two things: io_uring_cancelation(7).
+    fn call_off(&self, index: usize, asker: u64, success: i32, state: &mut State) -> i32 {
         let target = &mut state.pending[index];
         let (user_data, is_remote) = (target.sqe.user_data, target.is_remote);
+        let tell = |state: &mut State, answer: i32| {
+            state.complete(self.room, asker, answer, 0);
+            answer
+        };
         if target.is_stopped {
-            state.complete(self.room, cancel.user_data, 0, 0);
-            return;
+            return tell(state, success);
         }
         // The target may complete in the moment before its cancel: with its effect.
         let is_tried = !is_remote && self.chance.one_in(Choice::Cancel, 4);
         // One that has several completions, with all that is there.
         while is_tried && let Some(result) = self.perform(&mut state.pending[index]) {
-            let target = &mut state.pending[index];
-            let buffer = std::mem::take(&mut target.buffer);
-            if !may_go_on(&target.sqe, result) {
-                state.pending.swap_remove(index);
-                state.complete(self.room, user_data, result, buffer);
+            if !may_go_on(&state.pending[index].sqe, result) {
+                let target = state.pending.swap_remove(index);
+                self.end(target, result, state);
                 // The cancel finds nothing.
-                state.complete(self.room, cancel.user_data, -libc::ENOENT, 0);
-                return;
+                return tell(state, -libc::ENOENT);
             }
+            let buffer = std::mem::take(&mut state.pending[index].buffer);
             state.complete(self.room, user_data, result, MORE | buffer);
             // The kernel may know that nothing is left: it then does not look whether that was the end.
             let sqe = &state.pending[index].sqe;
@@ -214,20 +343,21 @@ impl Simulated {
         // It is not found while it is about to be tried again.
         let may_be_missed = may_wait(target.sqe.opcode) && target.sqe.opcode != POLL_ADD && target.file.is_some();
         if may_be_missed && !is_remote && self.chance.one_in(Choice::Cancel, 4) {
-            state.complete(self.room, cancel.user_data, -libc::ENOENT, 0);
+            tell(state, -libc::ENOENT)
         } else if !is_remote && self.chance.one_in(Choice::Cancel, 4) {
             target.is_doomed = true;
-            state.complete(self.room, cancel.user_data, -libc::EALREADY, 0);
+            tell(state, -libc::EALREADY)
         } else {
             // As on the real ring, the cancel's own completion comes first.
             target.is_stopped = true;
             if is_remote && let Some(network) = &self.network {
                 network.abandon(user_data);
             }
-            state.complete(self.room, cancel.user_data, 0, 0);
+            tell(state, success);
             if self.chance.one_in(Choice::Cancel, 2) {
                 self.end_stopped(state);
             }
+            success
         }
     }
 
@@ -235,13 +365,26 @@ impl Simulated {
     fn end_stopped(&self, state: &mut State) {
         while let Some(index) = state.pending.iter().position(|pending| pending.is_stopped) {
             let pending = state.pending.swap_remove(index);
-            state.complete(self.room, pending.sqe.user_data, given_up(&pending), 0);
+            let result = given_up(&pending);
+            self.end(pending, result, state);
         }
     }
 
     /// Makes the call of an operation, if it can be made without blocking.
     fn perform(&self, pending: &mut Pending) -> Option<i32> {
+        if let Some(notice) = &mut pending.notice {
+            // SAFETY: whoever pushed the send keeps its memory until the notification, which is still to come.
+            return unsafe { notice.is_due(self.network()) }.then_some(notice.result);
+        }
         let Sqe { fd, addr, len, op_flags, .. } = pending.sqe;
+        if pending.sqe.opcode == SEND_ZC && !std::mem::replace(&mut pending.is_begun, true) {
+            if socket::option(fd, libc::SO_TYPE) != 0 && !notice::takes_memory(fd, self.network()) {
+                return Some(-libc::EOPNOTSUPP);
+            }
+            if self.chance.one_in(Choice::Notice, 16) {
+                return Some(-libc::ENOMEM);
+            }
+        }
         let flags = op_flags as i32 | libc::MSG_DONTWAIT;
         // SAFETY: whoever pushed the operation keeps the memory it names until its completion, which is still to come.
         let result = unsafe {
@@ -249,7 +392,7 @@ impl Simulated {
                 POLL_ADD => return Some(poll_as_the_ring(fd, op_flags as i16)).filter(|revents| *revents != 0),
                 RECV if pending.sqe.flags & BUFFER_SELECT != 0 => return self.receive_selected(pending),
                 RECV => libc::recv(fd, at(addr), self.some(fd, len), flags & !libc::MSG_WAITALL),
-                SEND => {
+                SEND | SEND_ZC => {
                     let flags = (flags & !libc::MSG_WAITALL) | libc::MSG_NOSIGNAL;
                     libc::send(fd, at(addr), self.some(fd, len), flags)
                 }
@@ -293,7 +436,8 @@ impl Simulated {
         }
         let moved = result as i32;
         let is_all = moved as u32 >= len || (moved == 0 && pending.sqe.opcode == RECV);
-        if matches!(pending.sqe.opcode, SEND | RECV) && flags & libc::MSG_WAITALL != 0 && !is_all {
+        if matches!(pending.sqe.opcode, SEND | SEND_ZC | RECV) && flags & libc::MSG_WAITALL != 0 && !is_all {
+            pending.has_moved = true;
             pending.done += moved;
             pending.sqe.addr += moved as u64;
             pending.sqe.len -= moved as u32;
@@ -390,15 +534,19 @@ impl Simulated {
         if !matches!(sqe.opcode, ACCEPT | OPENAT) {
             self.chance.stir(u64::from(result as u32));
         }
-        let buffer = std::mem::take(&mut state.pending[index].buffer);
         let goes_on = may_go_on(&sqe, result) && !is_doomed && !self.chance.one_in(Choice::Ending, 4);
         // Too many completions end it.
         let has_room = state.overflown.is_empty() && state.completed.len() < self.room;
         if goes_on && has_room {
+            let buffer = std::mem::take(&mut state.pending[index].buffer);
             state.complete(self.room, sqe.user_data, result, MORE | buffer);
+            return;
+        }
+        let pending = state.pending.swap_remove(index);
+        if pending.notice.is_some() {
+            state.complete(self.room, sqe.user_data, result, NOTIFICATION);
         } else {
-            state.pending.swap_remove(index);
-            state.complete(self.room, sqe.user_data, result, buffer);
+            self.end(pending, result, state);
         }
     }
 
@@ -407,9 +555,10 @@ impl Simulated {
         let Some(network) = &self.network else { return };
         network.pump();
         for (user_data, result) in network.take_connected() {
-            if let Some(index) = state.pending.iter().position(|pending| pending.sqe.user_data == user_data) {
-                state.pending.swap_remove(index);
-                state.complete(self.room, user_data, result, 0);
+            let is_meant = |pending: &Pending| pending.is_remote && pending.sqe.user_data == user_data;
+            if let Some(index) = state.pending.iter().position(is_meant) {
+                let pending = state.pending.swap_remove(index);
+                self.end(pending, result, state);
             }
         }
     }
@@ -417,7 +566,7 @@ impl Simulated {
 
 /// Whether an operation may wait for its descriptor.
 fn may_wait(opcode: u8) -> bool {
-    matches!(opcode, POLL_ADD | SEND | RECV | CONNECT | ACCEPT | READ | READV | WRITE | WRITEV)
+    matches!(opcode, POLL_ADD | SEND | SEND_ZC | RECV | CONNECT | ACCEPT | READ | READV | WRITE | WRITEV)
 }
 
 /// A field of a submission, as the address it is.
@@ -546,10 +695,17 @@ impl Ring for Simulated {
             len if is_cut_short => self.chance.below(Choice::Enter, len + 1),
             len => len,
         };
+        // A chain that is not whole ends here.
+        let mut chain = Chain::new();
         for sqe in state.queued.drain(..taken).collect::<Vec<_>>() {
             self.chance.stir(u64::from(sqe.opcode) << 32 | u64::from(sqe.len));
-            self.start(sqe, state);
+            chain.push_back(sqe);
+            if !link::is_linked(&sqe) {
+                self.launch(std::mem::take(&mut chain), state);
+            }
         }
+        self.launch(chain, state);
+        self.expire(state);
         self.end_stopped(state);
         self.pump(state);
         if is_cut_short {
@@ -559,11 +715,19 @@ impl Ring for Simulated {
         if patience == Patience::Forever && state.completed.is_empty() && !state.pending.is_empty() {
             // What the network will do does not show in descriptors.
             if self.network.is_none() {
-                wait_for_any(&state.pending.iter().collect::<Vec<_>>(), -1);
+                let waiting: Vec<_> = state.pending.iter().filter(|pending| pending.notice.is_none()).collect();
+                let has_notices = waiting.len() < state.pending.len();
+                let limit = self.next_limit(state).map(|at| at.saturating_sub(self.now()).div_ceil(1_000_000));
+                let patience = limit.map_or(-1, |milliseconds| milliseconds.min(i32::MAX as u64) as i32);
+                wait_for_any(&waiting, if has_notices { 0 } else { patience });
             }
+            self.expire(state);
+            self.end_stopped(state);
             self.advance(state, true);
         }
-        state.is_settled = state.completed.is_empty();
+        let has_moved = |pending: &mut Pending| std::mem::take(&mut pending.has_moved);
+        let is_moving = state.pending.iter_mut().map(has_moved).fold(false, |any, moved| any | moved);
+        state.is_settled = state.completed.is_empty() && !is_moving;
         Ok(())
     }
 

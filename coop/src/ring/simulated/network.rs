@@ -406,6 +406,18 @@ impl Network {
         linger.is_some_and(|value| value.len() == 8 && value[..4] != [0; 4] && value[4..] == [0; 4])
     }
 
+    /// How far has been sent through the connected socket of a task's: which connection, which end of it, and how many bytes.
+    pub(super) fn sent(&self, fd: RawFd) -> Option<(u64, usize, u64)> {
+        let (id, end) = socket::peer_of(fd).connection()?;
+        let sent = self.state.borrow().connections.get(&id)?.sent(end)?;
+        Some((id, end, sent))
+    }
+
+    /// Whether so many bytes from an end of a connection have reached the other, or never will.
+    pub(super) fn has_arrived(&self, connection: u64, end: usize, sent: u64) -> bool {
+        self.state.borrow().connections.get(&connection).is_none_or(|connection| connection.has_arrived(end, sent))
+    }
+
     // Connecting.
 
     /// Begins a connect. Its end is told by `take_connected`.
