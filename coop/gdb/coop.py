@@ -20,7 +20,7 @@ import struct
 import gdb
 from gdb.unwinder import Unwinder
 
-MAGIC = b"coop debug map 1"
+MAGIC = b"coop debug map 2"
 
 # As in `struct Map` of coop/src/debugger.rs, in the same order.
 FIELDS = """

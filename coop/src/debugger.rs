@@ -101,7 +101,7 @@ const _: () = assert!(size_of::<Option<Stack>>() == size_of::<Stack>() && Stack:
 
 #[unsafe(link_section = ".coop")]
 static MAP: Map = Map {
-    magic: *b"coop debug map 1",
+    magic: *b"coop debug map 2",
     size: size_of::<Map>() as u32,
 
     cooperator_running: (offset_of!(Cooperator, scheduler) + Scheduler::RUNNING_OFFSET) as u32,

@@ -1,9 +1,8 @@
 //! Where the ready fibers stand: a ring of places, each named by a number that only grows.
 
 use crate::fiber::Fiber;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
-use std::ptr;
 
 /// The least number of places.
 const LEAST: u64 = 64;
@@ -18,7 +17,8 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn new() -> Self {
-        Places { places: Cell::new(Self::allocate(LEAST)), mask: Cell::new(LEAST - 1) }
+        let places = Self::allocate(LEAST).unwrap_or_else(|| handle_alloc_error(Self::layout(LEAST)));
+        Places { places: Cell::new(places), mask: Cell::new(LEAST - 1) }
     }
 
     /// How many fibers have places.
@@ -46,12 +46,14 @@ impl Places {
         self.places.get().wrapping_add((number & self.mask.get()) as usize)
     }
 
-    /// Makes places for `least` fibers at least, of which those with the numbers `head..tail` are there.
+    /// Makes places for `least` fibers at least, of which those with the numbers `head..tail` are there. False if there is no memory:
+    /// then all is as it was.
     #[cold]
     #[inline(never)]
-    pub(crate) fn grow(&self, least: u64, head: u64, tail: u64) {
-        let count = least.next_power_of_two().max(2 * self.count());
-        let places = Self::allocate(count);
+    pub(crate) fn resize(&self, least: u64, head: u64, tail: u64) -> bool {
+        debug_assert!(tail - head <= least);
+        let count = least.next_power_of_two().max(LEAST);
+        let Some(places) = Self::allocate(count) else { return false };
         for number in head..tail {
             // SAFETY: the number is within the mask.
             unsafe { *places.add((number & (count - 1)) as usize) = self.get(number) };
@@ -59,21 +61,14 @@ impl Places {
         self.free();
         self.places.set(places);
         self.mask.set(count - 1);
+        true
     }
 
-    /// Places, all of nobody.
-    fn allocate(count: u64) -> *mut *const Fiber {
-        let layout = Self::layout(count);
+    /// Places, all of nobody: null.
+    fn allocate(count: u64) -> Option<*mut *const Fiber> {
         // SAFETY: the layout is not of size zero.
-        let places = unsafe { alloc(layout) }.cast::<*const Fiber>();
-        if places.is_null() {
-            handle_alloc_error(layout);
-        }
-        for place in 0..count as usize {
-            // SAFETY: within the allocation.
-            unsafe { places.add(place).write(ptr::null()) };
-        }
-        places
+        let places = unsafe { alloc_zeroed(Self::layout(count)) }.cast::<*const Fiber>();
+        (!places.is_null()).then_some(places)
     }
 
     fn free(&self) {
@@ -95,6 +90,7 @@ impl Drop for Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ptr;
 
     #[test]
     fn places_are_used_again_and_who_has_one_keeps_its_number_when_there_are_more() {
@@ -104,13 +100,17 @@ mod tests {
         // All places but one, over the end of the ring.
         let (head, tail) = (LEAST - 3, 2 * LEAST - 4);
         (head..tail).for_each(|number| places.set(number, fiber(number)));
-        places.grow(LEAST + 1, head, tail);
+        assert!(places.resize(LEAST + 1, head, tail));
         assert_eq!(places.count(), 2 * LEAST, "a power of two");
         assert!((head..tail).all(|number| places.get(number) == fiber(number)));
         (tail..head + 2 * LEAST).for_each(|number| places.set(number, fiber(number)));
         assert!((head..head + 2 * LEAST).all(|number| places.get(number) == fiber(number)), "and there is room");
-        places.grow(10 * LEAST, head, head + 2 * LEAST);
+        assert!(places.resize(10 * LEAST, head, head + 2 * LEAST));
         assert_eq!(places.count(), 16 * LEAST);
         assert!((head..head + 2 * LEAST).all(|number| places.get(number) == fiber(number)));
+        let head = head + 2 * LEAST - 5;
+        assert!(places.resize(5, head, head + 5));
+        assert_eq!(places.count(), LEAST, "never fewer");
+        assert!((head..head + 5).all(|number| places.get(number) == fiber(number)));
     }
 }

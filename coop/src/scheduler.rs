@@ -229,7 +229,7 @@ impl Scheduler {
         self.limit.set(self.limit.get().min((self.pulse.begun.get() + u64::from(switches)) * LITTLE));
     }
 
-    /// Puts a fiber into the ready queue. [`start`](Scheduler::start) has seen to it that there is a place.
+    /// Puts a fiber into the ready queue, where there is a place for each that has not ended.
     #[inline]
     fn enqueue(&self, fiber: &Fiber) {
         fiber.state.set(State::Active);
@@ -264,15 +264,15 @@ impl Scheduler {
     fn fetch_ahead(&self, begun: u64) {
         sys::prefetch(self.ready.get(begun + FETCHED[0]).cast());
         let fiber = self.ready.get(begun + FETCHED[1]);
-        // SAFETY: a fiber in the ready queue has not ended, so it is where it was; its context is written when it is switched away
-        // from, which it was.
+        // SAFETY: a fiber in the ready queue has not ended, so it is where it was; its context was written when it was
+        // prepared or switched away from.
         let frames = unsafe { (*(*fiber).context.get()).rsp } as *const u8;
         for line in 0..4 {
             sys::prefetch(frames.wrapping_add(64 * line));
         }
     }
 
-    /// Swaps the first in the queue for one of the first few.
+    /// Lets one of the first few in the queue go before the others.
     #[cold]
     fn choose_by(&self, chance: &Random, begun: u64, queued: u64) {
         let chosen = begun + chance.below(CHOICE.min((queued - begun) as usize)) as u64;
@@ -283,16 +283,25 @@ impl Scheduler {
         self.ready.set(begun, fiber);
     }
 
-    /// Makes a new fiber runnable, one of `live` that have not ended.
+    /// Sees to it that so many fibers can be ready at the same time, each of them once. False if there is no memory.
+    #[inline]
+    pub(crate) fn make_room(&self, live: u64) -> bool {
+        live <= self.ready.count() || self.ready.resize(live, self.pulse.begun.get(), self.pulse.queued.get())
+    }
+
+    /// Gives memory back that was needed when many more fibers lived than these.
+    pub(crate) fn trim(&self, live: u64) {
+        if live * 16 < self.ready.count() && self.is_idle() {
+            self.ready.resize(live * 2, self.pulse.begun.get(), self.pulse.queued.get());
+        }
+    }
+
+    /// Makes a new fiber runnable, for which [`make_room`](Scheduler::make_room) has seen to a place.
     ///
     /// # Safety
     /// It was prepared, is not queued, and stays where it is until it has ended.
     #[inline]
-    pub(crate) unsafe fn start(&self, fiber: &Fiber, live: u64) {
-        // Each can be ready at the same time, and is so once at most.
-        if live > self.ready.count() {
-            self.ready.grow(live, self.pulse.begun.get(), self.pulse.queued.get());
-        }
+    pub(crate) unsafe fn start(&self, fiber: &Fiber) {
         self.enqueue(fiber);
     }
 

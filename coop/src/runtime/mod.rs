@@ -64,6 +64,7 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
             cooperator.drive(Patience::None);
             continue;
         }
+        cooperator.scheduler.trim(cooperator.counters.live.get());
         let more_to_trim = cooperator.pool.trim(TRIM);
         let next = match (cooperator.timers.next_wake(slack), shutdown.deadline()) {
             (Some(timer), Some(grace)) => Some(timer.min(grace)),

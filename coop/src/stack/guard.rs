@@ -29,8 +29,7 @@ pub(super) unsafe fn install(base: *mut u8) -> io::Result<()> {
         let result = unsafe { libc::madvise(base.cast(), GUARD_SIZE, sys::MADV_GUARD_INSTALL) };
         match sys::check(result) {
             Ok(_) => return Ok(()),
-            // ENOSYS and EPERM are what sandboxes say of advice that they do not know.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)) => {
+            Err(error) if is_refusal(&error) => {
                 ADVICE_REFUSED.store(true, Ordering::Relaxed);
             }
             Err(error) => return Err(error),
@@ -46,6 +45,11 @@ pub(super) unsafe fn install(base: *mut u8) -> io::Result<()> {
         .inspect_err(|_| removed(1))
 }
 
+/// Whether it says that the kernel does not know the advice. ENOSYS and EPERM are what sandboxes say.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EPERM))
+}
+
 /// Puts up the guards of several slots with one system call, which then cost a quarter less each: that of the slot at `base`, and
 /// of up to `count` in all that begin `stride` bytes apart. How many it has put up: at least one.
 ///
@@ -59,7 +63,11 @@ pub(super) unsafe fn install_some(base: *mut u8, stride: usize, count: usize) ->
         match unsafe { sys::advise_all(&guards[..count.min(BATCH)], sys::MADV_GUARD_INSTALL) } {
             Ok(bytes) if bytes >= GUARD_SIZE => return Ok(bytes / GUARD_SIZE),
             // Older kernels, and sandboxes that do not know the call.
-            _ => BATCH_REFUSED.store(true, Ordering::Relaxed),
+            Err(error) if is_refusal(&error) || error.raw_os_error() == Some(libc::EBADF) => {
+                BATCH_REFUSED.store(true, Ordering::Relaxed);
+            }
+            // Whatever it is, putting one up finds it out.
+            _ => {}
         }
     }
     // SAFETY: the caller's promise.

@@ -56,15 +56,16 @@ pub(crate) unsafe fn discard(base: *mut u8, len: usize) {
 }
 
 /// `madvise` for several ranges, the first ones of which have been seen to when it returns; how many bytes they are.
-/// `process_madvise(2)` of the process itself, which Linux 6.15 knows by a number: no descriptor that a fork would inherit.
+/// `process_madvise(2)` of the calling thread's process, which newer kernels know by a number (`PIDFD_SELF_THREAD`): no descriptor
+/// that a fork would inherit.
 ///
 /// # Safety
 /// As for `madvise` of each range.
 pub(crate) unsafe fn advise_all(ranges: &[libc::iovec], advice: libc::c_int) -> io::Result<usize> {
-    const PIDFD_SELF_THREAD_GROUP: libc::c_int = -10001;
+    const PIDFD_SELF_THREAD: libc::c_int = -10000;
     // SAFETY: the caller's promise; the kernel reads as many as there are.
     let result = unsafe {
-        libc::syscall(libc::SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges.as_ptr(), ranges.len(), advice, 0)
+        libc::syscall(libc::SYS_process_madvise, PIDFD_SELF_THREAD, ranges.as_ptr(), ranges.len(), advice, 0)
     };
     check_size(result as libc::ssize_t)
 }

@@ -54,7 +54,7 @@ pub(crate) enum Outcome {
 }
 
 /// A task's record. It stands at the top of the task's own stack, right above its frames, followed by its closure and later
-/// its result: spawning allocates nothing.
+/// its result: nothing of it is allocated.
 #[repr(C)]
 pub(crate) struct Task {
     /// First: a pointer to the fiber is a pointer to the task.

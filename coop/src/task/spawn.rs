@@ -278,6 +278,9 @@ where
 
 /// Sees that there is a stack for a task: that which the next [`start`] takes.
 fn try_stack(cooperator: &Cooperator, description: &Description, options: Options, package: Layout) -> io::Result<()> {
+    if !cooperator.scheduler.make_room(cooperator.counters.live.get() + 1) {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
     let stack = cooperator.pool.take(stack_size(cooperator, description, options, package))?;
     // SAFETY: just taken, and used for nothing.
     unsafe { cooperator.pool.give_back(stack) };
@@ -304,7 +307,8 @@ where
     // SAFETY: a non-null parent is alive: the caller's promise.
     let in_unwinding_scope =
         unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope) && std::thread::panicking();
-    let stack = if in_unwinding_scope { None } else { cooperator.pool.take(size).ok() };
+    let can_run = !in_unwinding_scope && cooperator.scheduler.make_room(cooperator.counters.live.get() + 1);
+    let stack = if can_run { cooperator.pool.take(size).ok() } else { None };
     if let Some(stack) = &stack
         && cooperator.settings.measure_stacks
     {
@@ -334,7 +338,7 @@ where
         if has_stack {
             task.was_born_killed.set(task.node.adopt(parent, task));
             task.set_origin(task.node.effective());
-            cooperator.scheduler.start(&task.fiber, cooperator.counters.live.get());
+            cooperator.scheduler.start(&task.fiber);
             cooperator.scheduler.trace(|tracer| tracer.spawned(&task.fiber));
         } else {
             cooperator.counters.live.subtract(1);
