@@ -50,7 +50,8 @@ fn run<R>(faults: &Faults, f: impl FnOnce() -> R) -> R {
     let builder = coop::Builder::new().faulty_ring(faults);
     let (result, left) = builder.run_counted(&mut Default::default(), f).expect("there is a ring");
     assert_eq!((left.tasks, left.stacks, left.operations, left.strays), (0, 0, 0, 0), "{left:?}");
-    assert_eq!(descriptors(), before, "descriptors");
+    // ThreadSanitizer opens some of its own, when it is to say what a function is called.
+    assert!(cfg!(tsan) || descriptors() == before, "{} descriptors, {before} before", descriptors());
     match result {
         Ok(result) => result,
         Err(coop::JoinError::Panicked(payload)) => std::panic::resume_unwind(payload),
