@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
 
 /// The least number of places.
-const LEAST: u64 = 64;
+pub(crate) const LEAST: u64 = 64;
 
 /// The fibers with the numbers `head..tail` of a queue, side by side: who looks for one in the middle need not touch the others, as it would
 /// in a list that leads through their stacks. The queue's owner keeps the numbers.

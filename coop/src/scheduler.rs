@@ -17,7 +17,7 @@ use crate::count::Count;
 use crate::error::Cause;
 use crate::fiber::{Fiber, State};
 use crate::random::Random;
-use crate::ready::Places;
+use crate::ready::{LEAST, Places};
 use crate::switch::{Context, switch};
 use crate::sys;
 use std::backtrace::Backtrace;
@@ -291,7 +291,7 @@ impl Scheduler {
 
     /// Gives memory back that was needed when many more fibers lived than these.
     pub(crate) fn trim(&self, live: u64) {
-        if live * 16 < self.ready.count() && self.is_idle() {
+        if live.max(LEAST) * 16 <= self.ready.count() && self.is_idle() {
             self.ready.resize(live * 2, self.pulse.begun.get(), self.pulse.queued.get());
         }
     }

@@ -204,8 +204,10 @@ pub(super) fn send_all(socket: &Socket, buffer: &[u8]) -> io::Result<()> {
 fn stays_cached(cooperator: &Cooperator, socket: &Socket, len: usize) -> bool {
     /// Of which as many as run in a turn fit in any case.
     const LITTLE: usize = 4096;
+    /// More than that a socket's buffer rarely takes at once.
+    const MUCH: usize = 128 * 1024;
     /// About the part of a processor's caches that is one core's.
     const CACHE: u64 = 4 << 20;
     let all = || cooperator.scheduler.pulse().ready() + cooperator.in_flight() as u64;
-    len <= LITTLE || socket.is_drained() || (len as u64).saturating_mul(all()) <= CACHE
+    len <= LITTLE || socket.is_drained() || len.min(MUCH) as u64 * all() <= CACHE
 }

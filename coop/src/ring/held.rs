@@ -109,6 +109,7 @@ mod tests {
     use super::*;
     use crate::sys;
     use std::io::Write;
+    use std::net::Shutdown;
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
@@ -148,16 +149,12 @@ mod tests {
                 ring.push(receive(&other, &mut other_bytes, 2));
                 assert_eq!(ring.unsubmitted(), 2, "the kernel has heard of neither");
             }
-            drop(other);
+            // Not closed: its number would be another's.
+            other.shutdown(Shutdown::Both).unwrap();
             ring.enter(Patience::Forever).unwrap();
             assert_eq!(reaped(&ring), [(1, 0)], "the end of the stream");
-            ring.push(Sqe::cancel(2).with_user_data(3));
-            let mut rest = Vec::new();
-            while rest.len() < 2 {
-                ring.enter(Patience::Forever).unwrap();
-                rest.extend(reaped(&ring));
-            }
-            assert_eq!(rest.last(), Some(&(3, -libc::ENOENT)), "what `other` waited for came first: {rest:?}");
+            ring.enter(Patience::Forever).unwrap();
+            assert_eq!(reaped(&ring), [(2, 0)], "and of the other way");
         });
     }
 
