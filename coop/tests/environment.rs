@@ -121,14 +121,15 @@ fn guards_that_the_kernel_does_not_know_are_replaced_by_protected_pages() {
     }
 }
 
+#[inline(never)]
+#[allow(unconditional_recursion)]
+fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 8]);
+    recurse(depth + 1) + frame[0]
+}
+
 #[test]
 fn an_overflow_into_a_protected_page_is_reported_like_any_other() {
-    #[inline(never)]
-    #[allow(unconditional_recursion)]
-    fn recurse(depth: u64) -> u64 {
-        let frame = std::hint::black_box([depth; 8]);
-        recurse(depth + 1) + frame[0]
-    }
     child!(|| {
         refuse(libc::SYS_madvise, Some((2, 102)), libc::EINVAL);
         coop::run(|| TaskBuilder::new().name("deep").spawn(|| recurse(0)).join().unwrap());
@@ -139,12 +140,6 @@ fn an_overflow_into_a_protected_page_is_reported_like_any_other() {
 
 #[test]
 fn each_of_many_stacks_has_its_guard_also_where_they_cannot_be_put_up_together() {
-    #[inline(never)]
-    #[allow(unconditional_recursion)]
-    fn recurse(depth: u64) -> u64 {
-        let frame = std::hint::black_box([depth; 8]);
-        recurse(depth + 1) + frame[0]
-    }
     // Zero: they can.
     for errno in [0, libc::EINVAL, libc::ENOSYS, libc::EPERM, libc::EBADF] {
         child!([("ERRNO", &errno.to_string())], || {

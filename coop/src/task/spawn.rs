@@ -278,13 +278,19 @@ where
 
 /// Sees that there is a stack for a task: that which the next [`start`] takes.
 fn try_stack(cooperator: &Cooperator, description: &Description, options: Options, package: Layout) -> io::Result<()> {
-    if !cooperator.scheduler.make_room(cooperator.counters.live.get() + 1) {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
-    let stack = cooperator.pool.take(stack_size(cooperator, description, options, package))?;
+    let stack = take_stack(cooperator, stack_size(cooperator, description, options, package))?;
     // SAFETY: just taken, and used for nothing.
     unsafe { cooperator.pool.give_back(stack) };
     Ok(())
+}
+
+/// A stack for one task more, which has a place in the ready queue, too.
+#[inline]
+fn take_stack(cooperator: &Cooperator, size: usize) -> io::Result<Stack> {
+    if !cooperator.scheduler.make_room(cooperator.counters.live.get() + 1) {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    cooperator.pool.take(size)
 }
 
 /// Puts a new task under `parent` and into the ready queue. Total: where there is no stack to be had, or where the parent
@@ -307,8 +313,7 @@ where
     // SAFETY: a non-null parent is alive: the caller's promise.
     let in_unwinding_scope =
         unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope) && std::thread::panicking();
-    let can_run = !in_unwinding_scope && cooperator.scheduler.make_room(cooperator.counters.live.get() + 1);
-    let stack = if can_run { cooperator.pool.take(size).ok() } else { None };
+    let stack = if in_unwinding_scope { None } else { take_stack(cooperator, size).ok() };
     if let Some(stack) = &stack
         && cooperator.settings.measure_stacks
     {

@@ -158,9 +158,7 @@ impl Bench {
     pub(super) fn completions(&self, number: u64) -> &[Cqe] {
         self.completions.get(&number).map_or(&[], |all| all)
     }
-}
 
-impl Bench {
     /// Whether the first completion of each of these has come after that of the one before.
     pub(super) fn in_order(&self, numbers: &[u64]) -> bool {
         let place = |number: &u64| self.order.iter().position(|other| other == number);
