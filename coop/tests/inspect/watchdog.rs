@@ -65,7 +65,7 @@ fn a_task_that_computes_and_one_that_blocks_are_reported_once_each() {
         coop::spawn(move || until(3, computes)).join().unwrap();
     });
     assert_eq!(stalls.len(), 3, "{stalls:#?}");
-    let functions = ["crunch", "blocker", "{closure"];
+    let functions = ["crunch", "blocker", "a_task_that_computes"];
     for ((stall, name), function) in stalls.iter().zip(["cruncher", "blocker", "task"]).zip(functions) {
         assert_eq!(stall.name, name);
         assert!(stall.place.starts_with("coop/tests/inspect/watchdog.rs:"), "{stall:?}");
