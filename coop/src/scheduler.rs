@@ -311,7 +311,7 @@ impl Scheduler {
     }
 
     /// Makes a parked fiber runnable; does nothing to one that is not parked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unpark(&self, fiber: &Fiber) {
         if let State::Parked { .. } = fiber.state.get() {
             self.enqueue(fiber);
@@ -365,19 +365,40 @@ impl Scheduler {
         unsafe { switch(from, to) };
     }
 
-    /// Leaves the running fiber for good.
+    /// Leaves the running fiber for good, and makes `waiting`, if it is not null and parked, runnable.
     ///
     /// # Safety
-    /// Nothing refers to the fiber's frames any more. Its memory may be used again as soon as this has switched.
+    /// Nothing refers to the fiber's frames any more. Its memory may be used again as soon as this has switched. `waiting` has not
+    /// ended.
     #[inline(always)]
-    pub(crate) unsafe fn end(&self, me: &Fiber) -> ! {
+    pub(crate) unsafe fn end(&self, me: &Fiber, waiting: *const Fiber) -> ! {
         debug_assert!(ptr::eq(me, self.running()));
         me.state.set(State::Ended);
-        let (from, to) = self.go_on(me);
+        // SAFETY: the caller's promise.
+        let (from, to) = match unsafe { waiting.as_ref() } {
+            Some(waiting) if matches!(waiting.state.get(), State::Parked { .. }) => self.go_on_with(me, waiting),
+            _ => self.go_on(me),
+        };
         // SAFETY: see `go_on`.
         unsafe { switch(from, to) };
         // Nobody may resume what has ended; a frame below this one no longer exists.
         abort();
+    }
+
+    /// Makes a parked fiber runnable, and then does what [`go_on`](Scheduler::go_on) does: where no other is ready, it is the next.
+    #[inline(always)]
+    fn go_on_with(&self, me: &Fiber, waiting: &Fiber) -> (*mut Context, *const Context) {
+        let begun = self.pulse.begun.get();
+        if begun == self.pulse.queued.get() && begun * LITTLE < self.limit.get() && self.attention.get() == 0 {
+            // As if it had been put into the queue, and taken out again.
+            waiting.state.set(State::Active);
+            self.pulse.queued.set(begun + 1);
+            self.pulse.begun.set(begun + 1);
+            self.set_running(waiting);
+            return (me.context.get(), waiting.context.get());
+        }
+        self.enqueue(waiting);
+        self.go_on_otherwise(me)
     }
 
     /// Runs ready fibers until there are none or the budget is spent. Called by the loop, on the thread's own stack.
@@ -475,10 +496,16 @@ impl Scheduler {
         drop(before);
     }
 
+    /// Whether there is somebody to tell.
+    #[inline]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.attention.get() & TRACED != 0
+    }
+
     /// Tells the tracer, if there is one.
     #[inline]
     pub(crate) fn trace(&self, tell: impl FnOnce(&dyn Tracer)) {
-        if self.attention.get() & TRACED != 0 {
+        if self.is_traced() {
             self.tell(tell);
         }
     }

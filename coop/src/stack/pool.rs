@@ -116,11 +116,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// `warm_limit` is how many unused stacks of a class keep their memory when the Cooperator idles.
     pub(crate) fn new(warm_limit: usize) -> Self {
-        Pool {
-            classes: [const { Class::new() }; CLASSES + 1],
-            warm_limit,
-            has_excess: Cell::new(false),
-        }
+        Pool { classes: [const { Class::new() }; CLASSES + 1], warm_limit, has_excess: Cell::new(false) }
     }
 
     /// A stack of at least `size` usable bytes.
@@ -159,7 +155,8 @@ impl Pool {
     #[inline]
     fn taken_from(index: usize, begin: *mut u8) -> Stack {
         // SAFETY: near the end of a mapping, which is not null.
-        let stack = Stack { begin: unsafe { NonNull::new_unchecked(begin) }, class: index as u64 + u64::from(SMALLEST_CLASS) };
+        let stack =
+            Stack { begin: unsafe { NonNull::new_unchecked(begin) }, class: index as u64 + u64::from(SMALLEST_CLASS) };
         #[cfg(asan)]
         // SAFETY: the stack is free.
         unsafe {

@@ -97,8 +97,7 @@ impl<R> Joining<R> {
     fn await_end(&self, cooperator: &Cooperator, place: &'static Location<'static>) -> Result<(), Killed> {
         let (task, me) = (self.task(), &Task::running(cooperator).fiber);
         me.wait_for(Reason::on("join", Detail::Task(task.id.0)), place, cooperator.scheduler.pass_time.get());
-        // SAFETY: this fiber does not end in here.
-        unsafe { task.joiner.set_fiber(me) };
+        task.joiner.set_fiber(me);
         loop {
             cooperator.scheduler.park(true);
             if self.has_ended() {

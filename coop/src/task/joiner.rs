@@ -2,7 +2,6 @@
 
 use crate::coordinator::Coordinator;
 use crate::fiber::Fiber;
-use crate::scheduler::Scheduler;
 use std::cell::Cell;
 use std::ptr;
 
@@ -21,19 +20,16 @@ impl Joiner {
         Joiner(Cell::new(ptr::null()))
     }
 
-    /// The fiber waits from here on, or nobody if it is null.
-    ///
-    /// # Safety
-    /// It stays where it is until the task has ended, or this was set again.
+    /// The fiber waits from here on.
     #[inline]
-    pub(crate) unsafe fn set_fiber(&self, fiber: *const Fiber) {
+    pub(crate) fn set_fiber(&self, fiber: *const Fiber) {
         self.0.set(fiber.cast());
     }
 
     /// Whoever waits for the Coordinator, which is held, does from here on.
     ///
     /// # Safety
-    /// As [`Joiner::set_fiber`].
+    /// It stays where it is until the task has ended, or this was set again.
     pub(crate) unsafe fn set_arm(&self, ended: *const Coordinator) {
         self.0.set(ended.cast::<()>().map_addr(|address| address | IS_ARM));
     }
@@ -43,25 +39,22 @@ impl Joiner {
         self.0.set(ptr::null());
     }
 
-    /// The task has ended: makes whoever waits for that runnable.
-    #[inline]
-    pub(crate) fn wake(&self, scheduler: &Scheduler) {
+    /// The task has ended: the fiber that waits for that, or null. An arm is made runnable here.
+    #[inline(always)]
+    pub(crate) fn wake(&self) -> *const Fiber {
         let joiner = self.0.get();
-        if joiner.is_null() {
-            return;
-        }
         if joiner.addr() & IS_ARM == 0 {
-            // SAFETY: what waits is where it was: the contract of `set_fiber`.
-            unsafe { scheduler.unpark(&*joiner.cast::<Fiber>()) };
-        } else {
-            self.wake_arm();
+            return joiner.cast();
         }
+        Self::wake_arm(joiner);
+        ptr::null()
     }
 
     #[cold]
-    fn wake_arm(&self) {
-        let ended = self.0.get().map_addr(|address| address & !IS_ARM).cast::<Coordinator>();
-        // SAFETY: as in `wake`, of `set_arm`.
+    #[inline(never)]
+    fn wake_arm(joiner: *const ()) {
+        let ended = joiner.map_addr(|address| address & !IS_ARM).cast::<Coordinator>();
+        // SAFETY: what waits is where it was: the contract of `set_arm`.
         unsafe { (*ended).release() };
     }
 }

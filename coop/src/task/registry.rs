@@ -151,6 +151,22 @@ impl Description {
         unsafe { &*rows.cast::<Counters>().add(row) }
     }
 
+    /// Whether there are counters, and those in this row are one Cooperator's.
+    #[inline]
+    pub(crate) fn is_counted_in(&self, row: usize) -> bool {
+        !self.rows.load(Ordering::Acquire).is_null() && !Row::is_shared(row)
+    }
+
+    /// Counts in a row of which [`is_counted_in`](Description::is_counted_in) said so.
+    ///
+    /// # Safety
+    /// As [`Description::count_spawn`].
+    #[inline]
+    pub(crate) unsafe fn count_own_spawn(&self, row: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::row(self.rows.load(Ordering::Acquire), row).spawned.add(1) };
+    }
+
     /// Counts in a row.
     ///
     /// # Safety

@@ -288,20 +288,6 @@ fn try_stack(cooperator: &Cooperator, description: &Description, options: Option
 }
 
 /// A stack for one task more, which has a place in the ready queue, too.
-#[inline]
-fn take_stack(cooperator: &Cooperator, description: &Description, options: Options, payload: Layout) -> Option<Stack> {
-    let is_usual = options.stack.or(description.stack()).is_none() && payload.size() <= LARGE;
-    if is_usual
-        && cooperator.counters.live.get() < cooperator.scheduler.room()
-        // SAFETY: the class is what `class_of` gave.
-        && let Some(stack) = unsafe { cooperator.pool.take_warm(cooperator.stack_class) }
-    {
-        return Some(stack);
-    }
-    find_stack(cooperator, description, options.stack, payload).ok()
-}
-
-/// The same, whatever the size, and if it has to be made.
 #[inline(never)]
 fn find_stack(
     cooperator: &Cooperator,
@@ -321,8 +307,21 @@ fn find_stack(
     Ok(stack)
 }
 
+/// What a new task is to be.
+#[derive(Clone, Copy)]
+struct Birth {
+    parent: *const Node,
+    description: &'static Description,
+    options: Options,
+    vtable: &'static Vtable,
+    spawned_at: &'static Location<'static>,
+}
+
 /// Puts a new task under `parent` and into the ready queue. Total: where there is no stack to be had, or where the parent
 /// could not wait for it, the task never runs, and its closure is dropped here.
+///
+/// Here is what is done for a task like most, when there is a stack of the usual size to be used again: in a few instructions, without
+/// a call.
 ///
 /// # Safety
 /// What `f` and `R` borrow stays until the task has ended, and `parent` (if not null) until it was disowned.
@@ -339,25 +338,84 @@ where
     F: FnOnce() -> R,
 {
     let vtable = const { &Vtable { drop_value: drop_value::<R>, free_record: free_record::<Payload<F, R>> } };
+    let spawned_at = Location::caller();
+    // Made twice, and not on the frame of the short way.
+    let birth = || Birth { parent, description, options, vtable, spawned_at };
+    if options.stack.or(description.stack()).is_none()
+        && size_of::<Payload<F, R>>() <= LARGE
+        && cooperator.counters.live.get() < cooperator.scheduler.room()
+        && description.is_counted_in(cooperator.counters.row.get())
+        // SAFETY: a non-null parent is alive: the caller's promise.
+        && !unsafe { is_unwinding_scope(parent) }
+        && !cooperator.scheduler.is_traced()
+        // SAFETY: the class is what `class_of` gave.
+        && let Some(stack) = unsafe { cooperator.pool.take_warm(cooperator.stack_class) }
+    {
+        // SAFETY: the caller's promise. The stack was just taken, and nothing is on it.
+        return unsafe {
+            description.count_own_spawn(cooperator.counters.row.get());
+            start_on(cooperator, stack, birth(), f)
+        };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { start_otherwise(cooperator, birth(), f) }
+}
+
+/// Any other start.
+///
+/// # Safety
+/// As [`start`].
+#[inline(never)]
+unsafe fn start_otherwise<F, R>(cooperator: &'static Cooperator, birth: Birth, f: F) -> *const Task
+where
+    F: FnOnce() -> R,
+{
     let layout = Layout::new::<Payload<F, R>>();
-    let birth = Birth { parent, description, options, vtable, spawned_at: Location::caller() };
+    // SAFETY: the row is this Cooperator's.
+    unsafe { birth.description.count_spawn(cooperator.counters.row.get()) };
     // SAFETY: a non-null parent is alive: the caller's promise.
-    let in_unwinding_scope =
-        unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope) && std::thread::panicking();
-    let stack = if in_unwinding_scope { None } else { take_stack(cooperator, description, options, layout) };
-    let Some(stack) = stack else {
-        let record = record_on_heap(layout);
-        let payload = record.payload.cast::<Payload<F, R>>();
-        // SAFETY: unused memory of the right sizes.
-        unsafe {
-            payload.write(Payload { closure: ManuallyDrop::new(f) });
-            write_record(cooperator, record, Context::unset(), None, Birth { parent: ptr::null(), ..birth });
-            never_run(cooperator, &*record.task);
-            drop(ManuallyDrop::take(&mut (*payload).closure));
-            return record.task;
-        }
+    let stack = match unsafe { is_unwinding_scope(birth.parent) } {
+        false => find_stack(cooperator, birth.description, birth.options.stack, layout).ok(),
+        true => None,
     };
-    let record = record_on_stack(&stack, layout);
+    if let Some(stack) = stack {
+        // SAFETY: as in `start`.
+        let task = unsafe { &*start_on(cooperator, stack, birth, f) };
+        cooperator.scheduler.trace(|tracer| tracer.spawned(&task.fiber));
+        return task;
+    }
+    let record = record_on_heap(layout);
+    let payload = record.payload.cast::<Payload<F, R>>();
+    // SAFETY: unused memory of the right sizes.
+    unsafe {
+        payload.write(Payload { closure: ManuallyDrop::new(f) });
+        write_record(cooperator, record, Context::unset(), None, Birth { parent: ptr::null(), ..birth });
+        never_run(cooperator, &*record.task);
+        drop(ManuallyDrop::take(&mut (*payload).closure));
+    }
+    record.task
+}
+
+/// Whether `parent` is a scope whose frame is being left by a panic: it could not wait for a child.
+///
+/// # Safety
+/// A parent that is not null is alive.
+#[inline]
+unsafe fn is_unwinding_scope(parent: *const Node) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { parent.as_ref() }.is_some_and(|parent| parent.kind == Kind::Scope) && std::thread::panicking()
+}
+
+/// Makes a task on a stack that is free, and puts it into the ready queue. It was counted with its kind.
+///
+/// # Safety
+/// As [`start`]. The stack is nobody else's, and large enough.
+#[inline(always)]
+unsafe fn start_on<F, R>(cooperator: &'static Cooperator, stack: Stack, birth: Birth, f: F) -> *const Task
+where
+    F: FnOnce() -> R,
+{
+    let record = record_on_stack(&stack, Layout::new::<Payload<F, R>>());
     // SAFETY: aligned, unused memory of the right sizes, on a free stack. The frames of the task begin below it. The record's own
     // address goes into it: it does not move.
     unsafe {
@@ -368,14 +426,13 @@ where
         let context = context.on(stack.top().wrapping_sub(stack.size()), stack.size());
         write_record(cooperator, record, context, Some(stack), birth);
         let task = &*record.task;
-        task.node.adopt(parent, options.is_daemon);
+        task.node.adopt(birth.parent, birth.options.is_daemon);
         if task.was_born_killed {
             task.set_origin(task.node.effective());
         }
         cooperator.scheduler.start(&task.fiber);
-        cooperator.scheduler.trace(|tracer| tracer.spawned(&task.fiber));
-        task
     }
+    record.task
 }
 
 /// Ends a task before it has begun.
@@ -431,16 +488,7 @@ fn record_on_heap(payload: Layout) -> Record {
     Record { task: place.wrapping_add(offset).cast(), payload: place.cast() }
 }
 
-/// What a new task is to be.
-struct Birth {
-    parent: *const Node,
-    description: &'static Description,
-    options: Options,
-    vtable: &'static Vtable,
-    spawned_at: &'static Location<'static>,
-}
-
-/// Writes the record of a new task, in its place, and counts it.
+/// Writes the record of a new task, in its place, and counts it, but for its kind.
 ///
 /// # Safety
 /// It is unused memory. The vtable is that of the payload's types. The parent is null, or alive.
@@ -451,9 +499,8 @@ unsafe fn write_record(cooperator: &Cooperator, record: Record, context: Context
     let id = TaskId(cooperator.counters.spawned.get() + 1);
     cooperator.counters.spawned.set(id.0);
     cooperator.counters.live.add(1);
-    // SAFETY: the row is this Cooperator's; the rest is the caller's promise.
+    // SAFETY: the caller's promise.
     unsafe {
-        description.count_spawn(cooperator.counters.row.get());
         let effective = parent.as_ref().map_or(ptr::null(), Node::effective);
         write_fields!(place => Task {
             frame: Cell::new(&raw const (*place).node),
@@ -579,13 +626,13 @@ fn end_otherwise(cooperator: &'static Cooperator, task: &Task, outcome: Outcome)
 fn leave(cooperator: &Cooperator, task: &Task) -> ! {
     cooperator.counters.live.subtract(1);
     task.node.disown(cooperator);
-    task.joiner.wake(&cooperator.scheduler);
+    let joiner = task.joiner.wake();
     if !task.has_handle.get() {
         // SAFETY: no handle is left, and nothing runs on this stack between here and the switch away from it.
         unsafe { recycle(cooperator, task) };
     }
-    // SAFETY: the frames below hold nothing: `first_frame` has given everything away.
-    unsafe { cooperator.scheduler.end(&task.fiber) }
+    // SAFETY: the frames below hold nothing: `first_frame` has given everything away. A joiner clears the place before it ends.
+    unsafe { cooperator.scheduler.end(&task.fiber, joiner) }
 }
 
 /// Kills the children that nobody is to wait for, and waits for all.

@@ -220,7 +220,7 @@ impl Node {
     }
 
     /// Takes an ended task's node out of the tree and wakes whoever waits for the last child.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn disown(&self, cooperator: &Cooperator) {
         self.sibling.unlink();
         let Some(parent) = self.parent() else { return };
