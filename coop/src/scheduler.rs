@@ -259,7 +259,6 @@ impl Scheduler {
     }
 
     /// Asks for the memory of fibers whose turn comes soon, given the number of that whose turn it is.
-    ///
     #[inline]
     fn fetch_ahead(&self, begun: u64) {
         sys::prefetch(self.ready.get(begun + FETCHED[0]).cast());

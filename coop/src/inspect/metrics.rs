@@ -40,7 +40,8 @@ pub struct CooperatorMetrics {
     pub loop_turns: u64,
     /// Timers that run.
     pub timers: u64,
-    /// Stacks in use.
+    /// Stacks in use. It is what is left of all stacks without the unused ones: read from another thread, it can be off by as many as
+    /// are used, or given back to the kernel, while it is read.
     pub stacks: u64,
     /// Unused stacks that keep their memory.
     pub warm_stacks: u64,
