@@ -639,7 +639,11 @@ pub(super) unsafe fn take_value<R>(task: &Task) -> R {
 pub(super) unsafe fn recycle(cooperator: &Cooperator, task: &Task) {
     match &task.stack {
         // SAFETY: the caller's promise.
-        Some(stack) => unsafe { cooperator.pool.give_back(*stack) },
+        Some(stack) => unsafe {
+            #[cfg(asan)]
+            switch::asan::over(task.fiber.context.get());
+            cooperator.pool.give_back(*stack);
+        },
         // SAFETY: a record without a stack came from the allocator with this layout.
         None => unsafe { (task.vtable.free_record)(task) },
     }
