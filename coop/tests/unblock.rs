@@ -262,6 +262,7 @@ fn more_calls_than_threads_queue_and_one_that_is_killed_in_the_queue_never_runs(
 }
 
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
+#[cfg_attr(asan, ignore = "LeakSanitizer needs a process of its own")]
 #[test]
 fn where_no_thread_can_be_had_the_call_fails_and_says_why() {
     child!(|| {
@@ -518,6 +519,7 @@ fn a_panic_spends_the_handle() {
 }
 
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
+#[cfg_attr(asan, ignore = "LeakSanitizer needs a process of its own")]
 #[test]
 fn calls_on_files_and_names_say_that_there_is_no_thread_for_them_and_are_not_taken_for_killed() {
     child!(|| {

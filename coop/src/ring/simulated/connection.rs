@@ -359,7 +359,14 @@ impl Connection {
         let is_closed = revents & libc::POLLHUP != 0;
         let is_reset = revents & libc::POLLERR != 0 && socket::option(fd, libc::SO_ERROR) != 0
             || is_closed && Network::resets_when_closed(state, end.cookie);
-        let what = if is_reset { What::Reset } else { What::Finish };
+        let what = match is_reset {
+            true => {
+                // What is still on its way here is answered by another.
+                end.wire = None;
+                What::Reset
+            }
+            false => What::Finish,
+        };
         self.dispatch(1 - from, what, network, state);
     }
 
