@@ -6,7 +6,7 @@ use crate::count::Count;
 use crate::inbox::{Inbox, Job};
 use crate::ring::{BELL, Completion, Driver, Network, Patience, Provided, Ring, Simulated, Slots, Sqe};
 use crate::scheduler::Scheduler;
-use crate::stack::Pool;
+use crate::stack::{self, Pool};
 use crate::sys;
 use crate::timers::Timers;
 use std::any::Any;
@@ -113,7 +113,7 @@ pub(crate) struct Counters {
     /// Tasks that the watchdog has reported.
     pub(crate) stalls: Count,
     /// In which row of a task's description this Cooperator counts.
-    pub(crate) row: Cell<u32>,
+    pub(crate) row: Cell<usize>,
 }
 
 /// The runtime of one thread. Boxed, and alive while the thread's `CURRENT` points to it.
@@ -127,6 +127,8 @@ pub struct Cooperator {
     ring: Driver,
     slots: Slots,
     pub(crate) settings: Settings,
+    /// The class of the stacks that most tasks have; none if stacks are measured, which takes more than to take one.
+    pub(crate) stack_class: usize,
     pub(crate) counters: Counters,
     /// What receives lend; a lease may outlive its Cooperator.
     pub(crate) buffers: Rc<Buffers>,
@@ -165,6 +167,10 @@ impl Cooperator {
             clock,
             ring,
             slots: Slots::new(),
+            stack_class: match settings.measure_stacks {
+                false => stack::class_of(stack::scaled(settings.stack.max(stack::MINIMUM_SIZE))),
+                true => stack::NO_CLASS,
+            },
             settings,
             counters: Counters::default(),
             buffers: Rc::default(),

@@ -1,6 +1,5 @@
 //! A flow of control on a stack of its own: a saved context, a run state, and what it waits for.
 
-use crate::error::Killed;
 use crate::in_place::write_fields;
 use crate::switch::Context;
 use std::cell::{Cell, UnsafeCell};
@@ -60,24 +59,22 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The part of a task that scheduling and waiting need. Always the first field of a `Task`.
+/// The part of a task that scheduling and waiting need. Always the first field of a `Task`, which begins where a cache line does.
 ///
-/// What a switch touches comes first, in one cache line.
-#[repr(C, align(64))]
+/// What a switch touches comes first, in one line.
+#[repr(C)]
 pub(crate) struct Fiber {
     pub(crate) context: UnsafeCell<Context>,
     pub(crate) state: Cell<State>,
-    /// Whether `killed` is `Some`.
+    /// Waits of this fiber are refused.
     is_killed: Cell<bool>,
-    /// Waits of this fiber are refused, and why: the effective kill of the innermost region it is in.
-    killed: Cell<Option<Killed>>,
     /// How many waits in a row were refused.
     pub(crate) refusals: Cell<u32>,
-    pub(crate) reason: Cell<Reason>,
     /// The place in the source of the wait.
     pub(crate) place: Cell<&'static Location<'static>>,
     /// When the wait began, on the Cooperator's clock as of its last pass.
     pub(crate) since: Cell<u64>,
+    pub(crate) reason: Cell<Reason>,
 }
 
 impl Fiber {
@@ -96,7 +93,6 @@ impl Fiber {
                 context: UnsafeCell::new(context),
                 state: Cell::new(State::Active),
                 is_killed: Cell::new(false),
-                killed: Cell::new(None),
                 refusals: Cell::new(0),
                 reason: Cell::new(Reason::new("start")),
                 place: Cell::new(place),
@@ -119,15 +115,9 @@ impl Fiber {
         self.is_killed.get()
     }
 
-    /// Why waits are refused.
-    pub(crate) fn killed(&self) -> Option<Killed> {
-        self.killed.get()
-    }
-
     /// Has waits refused, or no longer refused.
-    pub(crate) fn set_killed(&self, killed: Option<Killed>) {
+    pub(crate) fn set_killed(&self, is_killed: bool) {
         self.refusals.set(0);
-        self.is_killed.set(killed.is_some());
-        self.killed.set(killed);
+        self.is_killed.set(is_killed);
     }
 }

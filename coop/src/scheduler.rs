@@ -127,6 +127,8 @@ pub(crate) trait Tracer {
 const FORBIDDEN: u8 = 1;
 /// A switch is shown to a tracer.
 const TRACED: u8 = 2;
+/// Who is next is left to chance.
+const CHANCE: u8 = 4;
 
 /// The scheduler of one thread. The first field of its `Cooperator`.
 pub(crate) struct Scheduler {
@@ -164,7 +166,7 @@ impl Scheduler {
             ready: Places::new(),
             limit: Cell::new(u64::from(BUDGET) * LITTLE),
             budget: Cell::new(u64::from(BUDGET)),
-            attention: Cell::new(0),
+            attention: Cell::new(if chance.is_some() { CHANCE } else { 0 }),
             native: UnsafeCell::new(Context::unset()),
             forbidden: Cell::new(None),
             tracer: RefCell::new(None),
@@ -258,9 +260,7 @@ impl Scheduler {
 
     /// Asks for the memory of fibers whose turn comes soon, given the number of that whose turn it is.
     ///
-    /// Not inlined: where few are ready, the way leads past it.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn fetch_ahead(&self, begun: u64) {
         sys::prefetch(self.ready.get(begun + FETCHED[0]).cast());
         let fiber = self.ready.get(begun + FETCHED[1]);
@@ -283,8 +283,13 @@ impl Scheduler {
         self.ready.set(begun, fiber);
     }
 
-    /// Sees to it that so many fibers can be ready at the same time, each of them once. False if there is no memory.
+    /// How many fibers can be ready at the same time.
     #[inline]
+    pub(crate) fn room(&self) -> u64 {
+        self.ready.count()
+    }
+
+    /// Sees to it that so many fibers can be ready at the same time, each of them once. False if there is no memory.
     pub(crate) fn make_room(&self, live: u64) -> bool {
         live <= self.ready.count() || self.ready.resize(live, self.pulse.begun.get(), self.pulse.queued.get())
     }
@@ -306,7 +311,7 @@ impl Scheduler {
     }
 
     /// Makes a parked fiber runnable; does nothing to one that is not parked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unpark(&self, fiber: &Fiber) {
         if let State::Parked { .. } = fiber.state.get() {
             self.enqueue(fiber);
@@ -327,7 +332,7 @@ impl Scheduler {
     #[inline(always)]
     pub(crate) fn park(&self, killable: bool) {
         let (from, to) = self.stop(killable);
-        // SAFETY: see `stop`.
+        // SAFETY: see `go_on`.
         unsafe { switch(from, to) };
     }
 
@@ -337,8 +342,7 @@ impl Scheduler {
         let me = self.running_fiber();
         self.show(me);
         me.state.set(State::Parked { killable });
-        let next = self.next_or_loop();
-        self.leave(me, next)
+        self.go_on(me)
     }
 
     /// Shows a fiber that is about to wait, at the place it has noted, to whoever watches in debug builds.
@@ -356,21 +360,45 @@ impl Scheduler {
         let me = self.running_fiber();
         self.enqueue(me);
         // If there is no other, it switches to itself.
-        let next = self.next_or_loop();
-        self.switch_from(me, next);
+        let (from, to) = self.go_on(me);
+        // SAFETY: see `go_on`.
+        unsafe { switch(from, to) };
     }
 
-    /// Leaves the running fiber for good.
+    /// Leaves the running fiber for good, and makes `waiting`, if it is not null and parked, runnable.
     ///
     /// # Safety
-    /// Nothing refers to the fiber's frames any more. Its memory may be used again as soon as this has switched.
-    pub(crate) unsafe fn end(&self) -> ! {
-        let me = self.running_fiber();
+    /// Nothing refers to the fiber's frames any more. Its memory may be used again as soon as this has switched. `waiting` has not
+    /// ended.
+    #[inline(always)]
+    pub(crate) unsafe fn end(&self, me: &Fiber, waiting: *const Fiber) -> ! {
+        debug_assert!(ptr::eq(me, self.running()));
         me.state.set(State::Ended);
-        let next = self.next_or_loop();
-        self.switch_from(me, next);
+        // SAFETY: the caller's promise.
+        let (from, to) = match unsafe { waiting.as_ref() } {
+            Some(waiting) if matches!(waiting.state.get(), State::Parked { .. }) => self.go_on_with(me, waiting),
+            _ => self.go_on(me),
+        };
+        // SAFETY: see `go_on`.
+        unsafe { switch(from, to) };
         // Nobody may resume what has ended; a frame below this one no longer exists.
         abort();
+    }
+
+    /// Makes a parked fiber runnable, and then does what [`go_on`](Scheduler::go_on) does: where no other is ready, it is the next.
+    #[inline(always)]
+    fn go_on_with(&self, me: &Fiber, waiting: &Fiber) -> (*mut Context, *const Context) {
+        let begun = self.pulse.begun.get();
+        if begun == self.pulse.queued.get() && begun * LITTLE < self.limit.get() && self.attention.get() == 0 {
+            // As if it had been put into the queue, and taken out again.
+            waiting.state.set(State::Active);
+            self.pulse.queued.set(begun + 1);
+            self.pulse.begun.set(begun + 1);
+            self.set_running(waiting);
+            return (me.context.get(), waiting.context.get());
+        }
+        self.enqueue(waiting);
+        self.go_on_otherwise(me)
     }
 
     /// Runs ready fibers until there are none or the budget is spent. Called by the loop, on the thread's own stack.
@@ -413,33 +441,35 @@ impl Scheduler {
         unsafe { &*self.running() }
     }
 
-    /// The next ready fiber, or null for the loop.
-    #[inline]
-    fn next_or_loop(&self) -> *const Fiber {
-        let begun = self.pulse.begun.get();
-        if begun * LITTLE >= self.limit.get() {
-            return ptr::null();
-        }
-        self.dequeue(begun)
-    }
-
+    /// Makes the next ready fiber the running one, or the loop. The contexts to switch from, and to: what is next was queued, so it is
+    /// parked at a switch or prepared, and its stack is its own. The loop is parked in `run_ready` whenever a fiber runs. `me` is what
+    /// runs.
+    ///
+    /// Here is what is done when some are ready, not many, and nobody looks: in a few instructions, without a call.
     #[inline(always)]
-    fn switch_from(&self, me: &Fiber, next: *const Fiber) {
-        let (from, to) = self.leave(me, next);
-        // SAFETY: see `leave`.
-        unsafe { switch(from, to) };
+    fn go_on(&self, me: &Fiber) -> (*mut Context, *const Context) {
+        let begun = self.pulse.begun.get();
+        let others = self.pulse.queued.get().wrapping_sub(begun + 1);
+        if others < MANY && begun * LITTLE < self.limit.get() && self.attention.get() == 0 {
+            self.pulse.begun.set(begun + 1);
+            let next = self.ready.get(begun);
+            self.set_running(next);
+            // SAFETY: a fiber in the ready queue has not ended, so it is where it was.
+            return unsafe { (me.context.get(), (*next).context.get()) };
+        }
+        self.go_on_otherwise(me)
     }
 
-    /// Makes `next` the running fiber, or the loop if it is null. The contexts to switch from, and to: `next` was queued, so it is
-    /// parked at a switch or prepared, and its stack is its own. The loop is parked in `run_ready` whenever a fiber runs. `me` is
-    /// what runs.
-    #[inline]
-    fn leave(&self, me: &Fiber, next: *const Fiber) -> (*mut Context, *const Context) {
+    /// The same, however many are ready.
+    #[inline(never)]
+    fn go_on_otherwise(&self, me: &Fiber) -> (*mut Context, *const Context) {
+        let begun = self.pulse.begun.get();
+        let next = if begun * LITTLE < self.limit.get() { self.dequeue(begun) } else { ptr::null() };
         if self.attention.get() != 0 {
             self.attend(me, next);
         }
         self.set_running(next);
-        // SAFETY: a fiber in the ready queue has not ended, so it is where it was.
+        // SAFETY: as in `go_on`.
         let to = match unsafe { next.as_ref() } {
             Some(next) => next.context.get(),
             None => self.native.get(),
@@ -466,10 +496,16 @@ impl Scheduler {
         drop(before);
     }
 
+    /// Whether there is somebody to tell.
+    #[inline]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.attention.get() & TRACED != 0
+    }
+
     /// Tells the tracer, if there is one.
     #[inline]
     pub(crate) fn trace(&self, tell: impl FnOnce(&dyn Tracer)) {
-        if self.attention.get() & TRACED != 0 {
+        if self.is_traced() {
             self.tell(tell);
         }
     }

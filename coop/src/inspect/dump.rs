@@ -154,7 +154,7 @@ impl Snapshot {
             state,
             is_running,
             wait,
-            killed: task.fiber.killed().map(|killed| killed.cause()),
+            killed: task.killed().map(|killed| killed.cause()),
             regions: regions(&task.node),
             stack,
         }

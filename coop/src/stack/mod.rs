@@ -14,7 +14,7 @@ pub(crate) mod overflow;
 mod pool;
 mod touched;
 
-pub(crate) use pool::{Pool, Stack};
+pub(crate) use pool::{NO_CLASS, Pool, Stack, class_of};
 
 const PAGE: usize = 4096;
 

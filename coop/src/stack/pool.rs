@@ -12,6 +12,9 @@ use std::ptr::{self, NonNull};
 const SMALLEST_CLASS: u32 = 15; // 32 KiB
 const CLASSES: usize = 24; // up to 2^38 bytes
 
+/// The index of a class that never has a stack.
+pub(crate) const NO_CLASS: usize = CLASSES;
+
 /// The first slab of a class has this many stacks, each later one twice as many as the one before: a million stacks are 15
 /// mappings at most.
 const FIRST_SLAB: usize = 64;
@@ -24,6 +27,17 @@ const FIRST_SLAB: usize = 64;
 const COLOURS: usize = 16;
 
 const LINE: usize = 64;
+
+/// The index of the class of stacks of at least `size` bytes; [`NO_CLASS`] if that is beyond them all.
+pub(crate) const fn class_of(size: usize) -> usize {
+    let least = if size < 1 << SMALLEST_CLASS { 1 << SMALLEST_CLASS } else { size };
+    match least.checked_next_power_of_two() {
+        Some(size) if size.trailing_zeros() < SMALLEST_CLASS + NO_CLASS as u32 => {
+            (size.trailing_zeros() - SMALLEST_CLASS) as usize
+        }
+        _ => NO_CLASS,
+    }
+}
 
 /// Usable memory for frames: `[top - size, top)`, with a guard below it.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +58,10 @@ impl Stack {
         top_above(self.begin.as_ptr())
     }
 
-    /// Where its use begins, to grow down from there: a line between that and the top is the pool's.
+    /// Where its use begins, to grow down from there: the word between that and the next line is the pool's.
     #[inline]
     pub(crate) fn begin(&self) -> *mut u8 {
-        self.begin.as_ptr().wrapping_sub(LINE)
+        self.begin.as_ptr().wrapping_sub(size_of::<*mut u8>())
     }
 
     /// Bytes from the guard to the top.
@@ -80,62 +94,75 @@ struct Class {
     warm_count: Count,
     /// Begins of stacks whose memory was given back.
     cold: RefCell<Vec<*mut u8>>,
+    cold_count: Count,
     /// The part of the newest slab that was never cut.
     fresh: Cell<*mut u8>,
     fresh_count: Cell<usize>,
     /// How many stacks of it have their guards.
     guarded: Cell<usize>,
-    /// How many stacks were ever cut.
-    cut: Cell<usize>,
+    /// How many stacks were ever cut: those that are taken, and the warm and the cold.
+    cut: Count,
     slabs: RefCell<Vec<Slab>>,
 }
 
 /// Hands out stacks and takes them back. For one thread.
 pub(crate) struct Pool {
-    classes: [Class; CLASSES],
+    classes: [Class; CLASSES + 1],
     warm_limit: usize,
     /// Some class may have more warm stacks than that.
     has_excess: Cell<bool>,
-    taken: Count,
 }
 
 impl Pool {
     /// `warm_limit` is how many unused stacks of a class keep their memory when the Cooperator idles.
     pub(crate) fn new(warm_limit: usize) -> Self {
-        Pool {
-            classes: [const { Class::new() }; CLASSES],
-            warm_limit,
-            has_excess: Cell::new(false),
-            taken: Count::new(0),
-        }
+        Pool { classes: [const { Class::new() }; CLASSES + 1], warm_limit, has_excess: Cell::new(false) }
     }
 
     /// A stack of at least `size` usable bytes.
-    #[inline]
     pub(crate) fn take(&self, size: usize) -> io::Result<Stack> {
-        let rounded = size.max(1 << SMALLEST_CLASS).checked_next_power_of_two();
-        let class = rounded.ok_or(io::Error::from_raw_os_error(libc::ENOMEM))?.trailing_zeros();
-        let Some(pool) = self.classes.get((class - SMALLEST_CLASS) as usize) else {
+        let index = class_of(size);
+        // SAFETY: just given.
+        if let Some(stack) = unsafe { self.take_warm(index) } {
+            return Ok(stack);
+        }
+        if index == NO_CLASS {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
-        };
-        let warm = pool.warm.get();
-        let begin = if warm.is_null() {
-            pool.take_cold(1 << class)?
-        } else {
-            // SAFETY: a warm stack is free and its last word is the link that `give_back` wrote.
-            pool.warm.set(unsafe { warm.cast::<*mut u8>().sub(1).read() });
-            pool.warm_count.subtract(1);
-            warm
-        };
-        self.taken.add(1);
+        }
+        let begin = self.classes[index].take_cold(1 << (index as u32 + SMALLEST_CLASS))?;
+        Ok(Self::taken_from(index, begin))
+    }
+
+    /// A stack of that [class](class_of), if there is one that is likely in memory and in cache.
+    ///
+    /// # Safety
+    /// `index` is what [`class_of`] gave.
+    #[inline]
+    pub(crate) unsafe fn take_warm(&self, index: usize) -> Option<Stack> {
+        debug_assert!(index <= NO_CLASS);
+        // SAFETY: `class_of` gives no more than that.
+        let class = unsafe { self.classes.get_unchecked(index) };
+        let begin = class.warm.get();
+        if begin.is_null() {
+            return None;
+        }
+        // SAFETY: a warm stack is free and its last word is the link that `give_back` wrote.
+        class.warm.set(unsafe { begin.cast::<*mut u8>().sub(1).read() });
+        class.warm_count.subtract(1);
+        Some(Self::taken_from(index, begin))
+    }
+
+    #[inline]
+    fn taken_from(index: usize, begin: *mut u8) -> Stack {
         // SAFETY: near the end of a mapping, which is not null.
-        let stack = Stack { begin: unsafe { NonNull::new_unchecked(begin) }, class: u64::from(class) };
+        let stack =
+            Stack { begin: unsafe { NonNull::new_unchecked(begin) }, class: index as u64 + u64::from(SMALLEST_CLASS) };
         #[cfg(asan)]
         // SAFETY: the stack is free.
         unsafe {
-            crate::switch::asan::clear(stack.top().wrapping_sub(1 << class), 1 << class);
+            crate::switch::asan::clear(stack.top().wrapping_sub(stack.size()), stack.size());
         }
-        Ok(stack)
+        stack
     }
 
     /// Takes a stack back.
@@ -147,7 +174,9 @@ impl Pool {
     pub(crate) unsafe fn give_back(&self, stack: Stack) {
         #[cfg(tsan)]
         crate::switch::tsan::given_back(stack.top());
-        let pool = &self.classes[stack.class as usize - SMALLEST_CLASS as usize];
+        debug_assert!((stack.class as usize) < SMALLEST_CLASS as usize + CLASSES);
+        // SAFETY: no other class than one of these has had a stack.
+        let pool = unsafe { self.classes.get_unchecked(stack.class as usize - SMALLEST_CLASS as usize) };
         // SAFETY: the caller's promise: the stack's memory is ours again; the last word holds no live frame.
         unsafe { stack.begin.as_ptr().cast::<*mut u8>().sub(1).write(pool.warm.get()) };
         pool.warm.set(stack.begin.as_ptr());
@@ -155,7 +184,6 @@ impl Pool {
         if pool.warm_count.get() > self.warm_limit as u64 {
             self.has_excess.set(true);
         }
-        self.taken.subtract(1);
     }
 
     /// Gives the memory of unused stacks above the warm limit back to the kernel, at most `most` of them. True if any is left
@@ -183,6 +211,7 @@ impl Pool {
                 }
                 pool.warm_count.subtract(1);
                 pool.cold.borrow_mut().push(begin);
+                pool.cold_count.add(1);
             }
         }
         self.has_excess.set(false);
@@ -191,7 +220,9 @@ impl Pool {
 
     /// How many stacks are taken.
     pub(crate) fn taken(&self) -> usize {
-        self.taken.get() as usize
+        // On another thread they change meanwhile.
+        let taken = |class: &Class| class.cut.get().saturating_sub(class.warm_count.get() + class.cold_count.get());
+        self.classes.iter().map(taken).sum::<u64>() as usize
     }
 
     /// How many unused stacks have their memory.
@@ -212,10 +243,11 @@ impl Class {
             warm: Cell::new(ptr::null_mut()),
             warm_count: Count::new(0),
             cold: RefCell::new(Vec::new()),
+            cold_count: Count::new(0),
             fresh: Cell::new(ptr::null_mut()),
             fresh_count: Cell::new(0),
             guarded: Cell::new(0),
-            cut: Cell::new(0),
+            cut: Count::new(0),
             slabs: RefCell::new(Vec::new()),
         }
     }
@@ -223,6 +255,7 @@ impl Class {
     #[cold]
     fn take_cold(&self, size: usize) -> io::Result<*mut u8> {
         if let Some(begin) = self.cold.borrow_mut().pop() {
+            self.cold_count.subtract(1);
             return Ok(begin);
         }
         if self.fresh_count.get() == 0 {
@@ -231,7 +264,7 @@ impl Class {
         let base = self.fresh.get();
         if self.guarded.get() == 0 {
             // As many as there have been so far: who needs few does not wait for many.
-            let count = self.cut.get().clamp(1, self.fresh_count.get());
+            let count = (self.cut.get() as usize).clamp(1, self.fresh_count.get());
             // SAFETY: `base` is the start of an uncut slot within the newest slab, and so many follow one another.
             self.guarded.set(unsafe { guard::install_some(base, GUARD_SIZE + size, count)? });
         }
@@ -239,7 +272,7 @@ impl Class {
         let top = unsafe { base.add(GUARD_SIZE + size) };
         self.fresh.set(top);
         self.guarded.set(self.guarded.get() - 1);
-        self.cut.set(self.cut.get() + 1);
+        self.cut.add(1);
         let left = self.fresh_count.get() - 1;
         self.fresh_count.set(left);
         // SAFETY: within the topmost page of the slot.
@@ -271,7 +304,7 @@ impl Class {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.taken.get() != 0 {
+        if self.taken() != 0 {
             // A task that never ended, or a JoinHandle that outlived the Cooperator, still points into some stack: all of
             // them stay mapped for good.
             return;
@@ -317,7 +350,7 @@ mod tests {
         let pool = Pool::new(8);
         let stacks: Vec<Stack> = (0..COLOURS).map(|_| pool.take(32768).unwrap()).collect();
         let mut lines: Vec<usize> =
-            stacks.iter().map(|stack| (stack.top().addr() - stack.begin().addr()) / LINE).collect();
+            stacks.iter().map(|stack| (stack.top().addr() - stack.begin().addr()).div_ceil(LINE)).collect();
         assert!(lines.windows(2).all(|two| two[0] == two[1] + 1 || two[0] == 1), "{lines:?}");
         assert!(stacks.iter().all(|stack| stack.top().addr().is_multiple_of(PAGE)));
         lines.sort_unstable();

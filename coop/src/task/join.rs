@@ -2,7 +2,7 @@
 
 use super::{Node, Outcome, Task, TaskInfo, spawn, wait};
 use crate::cooperator::Cooperator;
-use crate::error::{Cause, JoinError, TaskId};
+use crate::error::{Cause, JoinError, Killed, TaskId};
 use crate::fiber::{Detail, Reason, State};
 use std::fmt;
 use std::marker::PhantomData;
@@ -87,12 +87,27 @@ impl<R> Joining<R> {
             if self.is_at_or_above_running(cooperator) {
                 return Err(JoinError::Deadlock);
             }
-            let task = self.task();
-            let reason = Reason::on("join", Detail::Task(task.id.0));
-            wait::queue(cooperator, &task.ended, 0, reason, Location::caller())?;
-            task.ended.release();
+            self.await_end(cooperator, Location::caller())?;
         }
         self.take()
+    }
+
+    /// Waits until the task has ended. Right after [`wait::begin`].
+    #[inline(always)]
+    fn await_end(&self, cooperator: &Cooperator, place: &'static Location<'static>) -> Result<(), Killed> {
+        let (task, me) = (self.task(), &Task::running(cooperator).fiber);
+        me.wait_for(Reason::on("join", Detail::Task(task.id.0)), place, cooperator.scheduler.pass_time.get());
+        task.joiner.set_fiber(me);
+        loop {
+            cooperator.scheduler.park(true);
+            if self.has_ended() {
+                return Ok(());
+            }
+            if me.is_killed() {
+                task.joiner.clear();
+                return Err(wait::delivered(cooperator));
+            }
+        }
     }
 
     fn kill(&self, place: &'static Location<'static>) {
@@ -115,22 +130,29 @@ impl<R> Drop for Joining<R> {
     fn drop(&mut self) {
         let task = self.task();
         task.has_handle.set(false);
-        if self.has_ended() {
-            self.let_go();
+        if !self.has_ended() {
+            return;
         }
+        if task.outcome.get() == Outcome::Taken
+            && let Some(cooperator) = Cooperator::current()
+            && cooperator.id == task.cooperator
+        {
+            // SAFETY: ended, switched away from, the last handle gone, the payload taken.
+            return unsafe { spawn::recycle(cooperator, task) };
+        }
+        self.let_go();
     }
 }
 
 impl<R> Joining<R> {
-    /// There is no handle to the task any more, which has ended.
-    #[inline]
+    /// There is no handle any more to the task, which has ended and whose value nobody has taken, or whose Cooperator is not this
+    /// thread's.
+    #[inline(never)]
     fn let_go(&mut self) {
         let task = self.task();
         match Cooperator::current() {
             Some(cooperator) if cooperator.id == task.cooperator => {
-                if task.outcome.get() != Outcome::Taken {
-                    spawn::discard(cooperator, task);
-                }
+                spawn::discard(cooperator, task);
                 // SAFETY: ended, switched away from, the last handle gone, the payload dealt with.
                 unsafe { spawn::recycle(cooperator, task) };
             }
@@ -180,10 +202,6 @@ macro_rules! join_handle_methods {
 
         pub(crate) fn new(task: *const Task) -> Self {
             Self { joining: Joining { task, _value: PhantomData }, _lifetime: PhantomData }
-        }
-
-        pub(crate) fn joining_ref(&self) -> &Joining<R> {
-            &self.joining
         }
 
         pub(crate) fn joining(&mut self) -> &mut Joining<R> {

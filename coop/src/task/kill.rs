@@ -33,7 +33,7 @@ pub(crate) fn refuse_unless<T>(cooperator: &Cooperator, taken: impl FnOnce() -> 
     if std::thread::panicking() {
         return taken().ok_or(Killed { cause: Cause::Unwinding, task: task.id });
     }
-    let (origin, killed) = (task.origin.get(), task.fiber.killed().expect("only called when killed"));
+    let (origin, killed) = (task.origin.get(), task.killed().expect("only called when killed"));
     pass(cooperator, task, &killed);
     taken().ok_or_else(|| {
         // SAFETY: an origin is this task's or an ancestor's node, which outlive it.
@@ -124,7 +124,7 @@ pub fn killed() -> bool {
 /// coop::run(|| assert_eq!(coop::kill_cause(), None));
 /// ```
 pub fn kill_cause() -> Option<Killed> {
-    Cooperator::current().and_then(|cooperator| Task::running(cooperator).fiber.killed())
+    Cooperator::current().and_then(|cooperator| Task::running(cooperator).killed())
 }
 
 /// Whether the next wait will be refused: because of a kill, or because a panic unwinds.

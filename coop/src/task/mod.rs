@@ -2,6 +2,7 @@
 
 mod deadline;
 mod join;
+mod joiner;
 mod kill;
 mod registry;
 mod scope;
@@ -21,6 +22,7 @@ pub use shield::shield;
 pub use spawn::{Options, TaskBuilder, spawn};
 
 pub(crate) use join::Joining;
+use joiner::Joiner;
 pub(crate) use kill::{is_refused, refuse_unless};
 pub(crate) use scope::{Pending, PendingVtable};
 pub use spawn::{spawn_described, spawn_in_scope};
@@ -31,7 +33,6 @@ pub(crate) use tree::{Kind, Node};
 pub(crate) use wait::{acquire, begin, begin_io, delivered, park, queue};
 
 use crate::cooperator::Cooperator;
-use crate::coordinator::{Coordinated, Coordinator};
 use crate::error::{Killed, TaskId};
 use crate::fiber::Fiber;
 use crate::stack::Stack;
@@ -53,35 +54,37 @@ pub(crate) enum Outcome {
     Taken,
 }
 
-/// A task's record. It stands at the top of the task's own stack, right above its frames, followed by its closure and later
-/// its result: nothing of it is allocated.
+/// A task's record. It stands at the top of the task's own stack, above its closure and later its result, and its frames: nothing
+/// of it is allocated.
+///
+/// What a task touches that is woken, returns and ends comes first, in three cache lines.
 #[repr(C)]
 pub(crate) struct Task {
     /// First: a pointer to the fiber is a pointer to the task.
     pub(crate) fiber: Fiber,
+    pub(crate) outcome: Cell<Outcome>,
+    pub(crate) is_daemon: bool,
+    pub(crate) was_born_killed: bool,
+    /// Its panic was caught for somebody who is no joiner; and whether it had been killed by then.
+    panic_caught: Cell<Option<bool>>,
+    /// A JoinHandle exists: the record and its stack stay when the task ends.
+    pub(crate) has_handle: Cell<bool>,
+    /// Told when the task has ended.
+    pub(crate) joiner: Joiner,
+    /// `None`: the record is on the heap, there was no stack to be had.
+    pub(crate) stack: Option<Stack>,
+    pub(crate) description: &'static Description,
     pub(crate) node: Node,
     /// The innermost region the task is in: its own node, or a scope, deadline or shield on its stack.
     pub(crate) frame: Cell<*const Node>,
-    /// Whose kill `fiber.killed` is: a node of this task or of an ancestor; null while not killed.
+    /// Whose kill has the fiber's waits refused: a node of this task or of an ancestor; null while none does.
     pub(crate) origin: Cell<*const Node>,
     pub(crate) id: TaskId,
     /// `Cooperator::id`.
     pub(crate) cooperator: u64,
     pub(crate) name: &'static str,
-    pub(crate) description: &'static Description,
-    /// Held until the task has ended.
-    pub(crate) ended: Coordinator,
-    /// The entry by which an arm of a `select!` waits for that. There is one joiner.
-    pub(crate) joiner: Coordinated,
-    pub(crate) outcome: Cell<Outcome>,
-    pub(crate) is_daemon: bool,
-    pub(crate) was_born_killed: Cell<bool>,
-    /// Its panic was caught for somebody who is no joiner; and whether it had been killed by then.
-    panic_caught: Cell<Option<bool>>,
-    /// A JoinHandle exists: the record and its stack stay when the task ends.
-    pub(crate) has_handle: Cell<bool>,
-    /// `None`: the record is on the heap, there was no stack to be had.
-    pub(crate) stack: Option<Stack>,
+    /// First the closure, in the end its value or its panic: what `outcome` says.
+    payload: *mut (),
     vtable: &'static spawn::Vtable,
     pub(crate) spawned_at: &'static Location<'static>,
 }
@@ -131,9 +134,14 @@ impl Task {
     }
 
     fn follow_origin(&self, origin: *const Node) {
+        self.fiber.set_killed(!origin.is_null());
+    }
+
+    /// Why its waits are refused, if they are: the effective kill of the innermost region it is in.
+    pub(crate) fn killed(&self) -> Option<Killed> {
         // SAFETY: an origin is the task's own or an ancestor's node: ancestors outlive their descendants.
-        let cause = unsafe { origin.as_ref() }.and_then(|origin| origin.own_cause());
-        self.fiber.set_killed(cause.map(|cause| Killed { cause, task: self.id }));
+        let cause = unsafe { self.origin.get().as_ref() }.and_then(|origin| origin.own_cause());
+        cause.map(|cause| Killed { cause, task: self.id })
     }
 }
 

@@ -40,8 +40,14 @@ impl Row {
     }
 
     /// For [`Description::count_spawn`] and [`Description::count_end`].
-    pub(crate) fn index(&self) -> u32 {
-        self.0 as u32
+    pub(crate) fn index(&self) -> usize {
+        self.0
+    }
+
+    /// Whether the row with this index may be several Cooperators'.
+    #[inline]
+    pub(crate) fn is_shared(index: usize) -> bool {
+        index == SHARED
     }
 }
 
@@ -134,41 +140,81 @@ impl Description {
         self.stack
     }
 
-    /// Counts in a [`Row`] of the caller's.
+    /// The counters in a row.
+    ///
+    /// # Safety
+    /// `rows` is this description's, and not null; `row` is the index of a [`Row`].
     #[inline]
-    pub(crate) fn count_spawn(&'static self, row: u32) {
+    unsafe fn row(rows: *mut [Counters; ROWS], row: usize) -> &'static Counters {
+        debug_assert!(row < ROWS);
+        // SAFETY: the caller's promise; what `list` has made is never freed.
+        unsafe { &*rows.cast::<Counters>().add(row) }
+    }
+
+    /// Whether there are counters, and those in this row are one Cooperator's.
+    #[inline]
+    pub(crate) fn is_counted_in(&self, row: usize) -> bool {
+        !self.rows.load(Ordering::Acquire).is_null() && !Row::is_shared(row)
+    }
+
+    /// Counts in a row of which [`is_counted_in`](Description::is_counted_in) said so.
+    ///
+    /// # Safety
+    /// As [`Description::count_spawn`].
+    #[inline]
+    pub(crate) unsafe fn count_own_spawn(&self, row: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::row(self.rows.load(Ordering::Acquire), row).spawned.add(1) };
+    }
+
+    /// Counts in a row.
+    ///
+    /// # Safety
+    /// `row` is the index of a [`Row`].
+    #[inline]
+    pub(crate) unsafe fn count_spawn(&'static self, row: usize) {
         let rows = match self.rows.load(Ordering::Acquire) {
             null if null.is_null() => self.list(),
             rows => rows,
         };
-        // SAFETY: what is not null was made by `list`, and is never freed.
-        let row_of = unsafe { &(*rows)[row as usize % ROWS] };
-        match row as usize {
-            SHARED => row_of.spawned.add_shared(1),
-            _ => row_of.spawned.add(1),
+        // SAFETY: the caller's promise.
+        let counters = unsafe { Self::row(rows, row) };
+        match row {
+            SHARED => counters.spawned.add_shared(1),
+            _ => counters.spawned.add(1),
         }
     }
 
+    /// The end of a task that was not killed, and has returned.
+    ///
+    /// # Safety
+    /// As [`Description::count_end`], in a row that is not shared.
+    #[inline(always)]
+    pub(crate) unsafe fn count_return(&self, row: usize, used: usize, size: impl FnOnce() -> usize) {
+        // SAFETY: the caller's promise; counting the spawn has made the rows.
+        let counters = unsafe { Self::row(self.rows.load(Ordering::Acquire), row) };
+        counters.ended.add(1);
+        if used as u64 > counters.deepest.get() {
+            counters.deepest.set(used as u64);
+            counters.size.set(size() as u64);
+        }
+    }
+
+    /// Any end.
+    ///
+    /// # Safety
     /// As [`Description::count_spawn`], which came before it.
-    #[inline]
-    pub(crate) fn count_end(&self, row: u32, killed: bool, panicked: bool, depth: Depth) {
-        // SAFETY: as above; counting the spawn has made it.
-        let Some(rows) = (unsafe { self.rows.load(Ordering::Acquire).as_ref() }) else { return };
-        let counters = &rows[row as usize % ROWS];
-        if row as usize == SHARED {
-            counters.end_shared(killed, panicked, depth);
-            return;
+    #[cold]
+    pub(crate) unsafe fn count_end(&self, row: usize, killed: bool, panicked: bool, depth: Depth) {
+        // SAFETY: as there.
+        let counters = unsafe { Self::row(self.rows.load(Ordering::Acquire), row) };
+        if row == SHARED {
+            return counters.end_shared(killed, panicked, depth);
         }
         counters.ended.add(1);
-        if killed {
-            counters.killed.add(1);
-        }
-        if panicked {
-            counters.panicked.add(1);
-        }
-        if depth.is_measured {
-            counters.measured.add(1);
-        }
+        counters.killed.add(u64::from(killed));
+        counters.panicked.add(u64::from(panicked));
+        counters.measured.add(u64::from(depth.is_measured));
         if depth.used as u64 > counters.deepest.get() {
             counters.deepest.set(depth.used as u64);
             counters.size.set(depth.size as u64);
@@ -377,15 +423,20 @@ mod tests {
     fn counts_of_many_threads_are_exact_in_rows_of_ones_own_and_in_the_shared_one() {
         static KIND: Description = Description::new("exact", "", "", 0, None);
         let rows: Vec<Row> = (0..3).map(|_| Row::take()).chain([Row(SHARED)]).collect();
-        let count = |row: u32| {
+        let count = |row: usize| {
             for n in 0..20_000u32 {
-                KIND.count_spawn(row);
-                if n % 4 != 0 {
-                    KIND.count_end(row, n % 4 == 1, n % 4 == 2, depth(1000 + row as usize, true));
+                // SAFETY: the index of one of `rows`, of which none but the shared one is given to two threads.
+                unsafe {
+                    KIND.count_spawn(row);
+                    match n % 4 {
+                        0 => {}
+                        3 if !Row::is_shared(row) => KIND.count_return(row, 999, || unreachable!("it was deeper")),
+                        kind => KIND.count_end(row, kind == 1, kind == 2, depth(1000 + row, true)),
+                    }
                 }
             }
         };
-        let indices = rows.iter().map(Row::index).chain([SHARED as u32]);
+        let indices = rows.iter().map(Row::index).chain([SHARED]);
         std::thread::scope(|scope| {
             for row in indices {
                 scope.spawn(move || count(row));
@@ -397,13 +448,13 @@ mod tests {
             (100_000, 25_000, 25_000, 25_000)
         );
         assert_eq!(counted.deepest_stack, 1000 + SHARED);
-        assert!(counted.is_measured);
+        assert!(!counted.is_measured, "not all were");
     }
 
     #[test]
     fn a_row_is_one_owners_at_a_time_and_those_too_many_share() {
         let rows: Vec<Row> = (0..2 * ROWS).map(|_| Row::take()).collect();
-        let mut own: Vec<u32> = rows.iter().map(Row::index).filter(|row| *row as usize != SHARED).collect();
+        let mut own: Vec<usize> = rows.iter().map(Row::index).filter(|row| !Row::is_shared(*row)).collect();
         let count = own.len();
         own.sort_unstable();
         own.dedup();
@@ -414,8 +465,11 @@ mod tests {
     #[test]
     fn advice_is_in_figures_of_a_release_build_and_lowers_only_what_was_measured() {
         static KIND: Description = Description::new("advised", "", "a.rs", 1, Some(64 * 1024));
-        KIND.count_spawn(SHARED as u32);
-        KIND.count_end(SHARED as u32, false, false, depth(stack::scaled(5 * 1024), false));
+        // SAFETY: the index of the shared row.
+        unsafe {
+            KIND.count_spawn(SHARED);
+            KIND.count_end(SHARED, false, false, depth(stack::scaled(5 * 1024), false));
+        }
         assert_eq!(KIND.statistics().stack_advice(), None, "it was deeper, for all that is known");
         let measured = Statistics { is_measured: true, ..KIND.statistics() };
         assert_eq!(measured.stack_advice(), Some(StackAdvice::Lower { to: 32 * 1024 }));

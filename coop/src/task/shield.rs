@@ -1,19 +1,11 @@
 //! Regions that kills from outside do not reach for a while.
 
 use super::Task;
-use super::tree::{Kind, Node};
+use super::tree::Mask;
 use crate::cooperator::Cooperator;
 use crate::timers::Timer;
-use std::marker::PhantomPinned;
+use std::mem::offset_of;
 use std::time::Duration;
-
-#[repr(C)]
-struct Region {
-    /// First: the timer's callback finds the region by it.
-    timer: Timer,
-    node: Node,
-    _pinned: PhantomPinned,
-}
 
 /// Runs `f`, whose waits do not see kills from outside for at most `grace`, counted from here: for cleanup that must wait.
 ///
@@ -39,7 +31,7 @@ struct Region {
 #[track_caller]
 pub fn shield<T>(grace: Duration, f: impl FnOnce() -> T) -> T {
     /// Takes the frame off however `f` ends. Waits for nothing.
-    struct Inside<'a>(&'a Region);
+    struct Inside<'a>(&'a Mask);
     impl Drop for Inside<'_> {
         fn drop(&mut self) {
             self.0.timer.stop();
@@ -48,15 +40,14 @@ pub fn shield<T>(grace: Duration, f: impl FnOnce() -> T) -> T {
     }
 
     let cooperator = Cooperator::required();
-    // SAFETY: `open` finds the region around its timer; only this timer is given to it.
-    let region = Region { timer: unsafe { Timer::new(open) }, node: Node::new(Kind::Shield), _pinned: PhantomPinned };
     let nanos = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
-    region.node.set_grace(&region.timer, cooperator.clock.now().saturating_add(nanos));
-    // SAFETY: the region stays on this frame until `inside` has taken it off again.
-    unsafe { region.node.enter(Task::running(cooperator)) };
-    let inside = Inside(&region);
+    // SAFETY: `open` finds the mask around its timer; only this timer is given to it.
+    let mask = Mask::new(unsafe { Timer::new(open) }, cooperator.clock.now().saturating_add(nanos));
+    // SAFETY: the mask stays on this frame until `inside` has taken it off again.
+    unsafe { mask.node.enter(Task::running(cooperator)) };
+    let inside = Inside(&mask);
     if grace.is_zero() {
-        region.node.open(cooperator);
+        mask.node.open(cooperator);
     }
     let result = f();
     drop(inside);
@@ -64,11 +55,11 @@ pub fn shield<T>(grace: Duration, f: impl FnOnce() -> T) -> T {
 }
 
 /// # Safety
-/// `timer` is the first field of a `Region` that is alive.
+/// `timer` is that of a `Mask` that is alive.
 unsafe fn open(timer: *const Timer) {
     // SAFETY: the caller's promise.
-    let region = unsafe { &*timer.cast::<Region>() };
+    let mask = unsafe { &*timer.byte_sub(offset_of!(Mask, timer)).cast::<Mask>() };
     if let Some(cooperator) = Cooperator::current() {
-        region.node.open(cooperator);
+        mask.node.open(cooperator);
     }
 }

@@ -4,30 +4,29 @@
 //!   top of the stack ──▶ ┌──────────────────────────┐
 //!                        │ colour: 0 … 15 lines     │  so that records do not all fall into the same cache sets
 //!                        │ the pool's link          │  free stacks only
+//!                        │ Task                     │  fiber, node, names: five lines with the link
 //!                        ├──────────────────────────┤
-//!                        │ Package                  │
-//!                        │   Task                   │  fiber, node, names, counters
-//!                        │   payload                │  first the closure, in the end its value or its panic
+//!                        │ payload                  │  first the closure, in the end its value or its panic
 //!                        ├──────────────────────────┤
 //!                        │ frames                   │
 //! ```
 
 use super::join::{JoinHandle, ScopedJoinHandle};
-use super::registry::{Depth, Description};
+use super::joiner::Joiner;
+use super::registry::{Depth, Description, Row};
 use super::scope::Scope;
 use super::tree::{Kind, Node};
 use super::{Outcome, Task};
 use crate::cooperator::{Cooperator, OrphanPanic};
-use crate::coordinator::{Coordinated, Coordinator};
 use crate::error::{Cause, TaskId};
-use crate::fiber::Fiber;
+use crate::fiber::{Fiber, State};
 use crate::in_place::write_fields;
 use crate::stack::{self, Stack};
 use crate::switch::{self, Context};
 use crate::sys;
 use std::alloc::{Layout, dealloc};
 use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -70,37 +69,41 @@ union Payload<F, R> {
     panic: ManuallyDrop<Box<dyn Any + Send>>,
 }
 
-#[repr(C)]
-struct Package<F, R> {
-    task: Task,
-    payload: UnsafeCell<Payload<F, R>>,
-}
-
-/// What must be known of a package's types once they are forgotten.
+/// What must be known of a payload's types once they are forgotten.
 pub(crate) struct Vtable {
-    /// Where the value or the panic's payload is.
-    payload: unsafe fn(*const Task) -> *mut (),
-    drop_value: unsafe fn(*const Task),
-    /// Returns the memory of a record that stands on the heap.
-    free_record: unsafe fn(*const Task),
+    drop_value: unsafe fn(*mut ()),
+    /// Returns the memory of a record that stands on the heap, given its payload.
+    free_record: unsafe fn(*mut ()),
 }
 
 /// # Safety
-/// `task` is that of a `Package<F, R>`; so for the other two.
-unsafe fn payload<F, R>(task: *const Task) -> *mut () {
-    // SAFETY: the caller's promise; `repr(C)`, the task first. The union is `repr(C)` too, its variants begin where it does.
-    unsafe { (*task.cast::<Package<F, R>>()).payload.get().cast() }
+/// `payload` is a value of this type, which nobody has taken.
+unsafe fn drop_value<R>(payload: *mut ()) {
+    // SAFETY: the caller's promise.
+    unsafe { payload.cast::<R>().drop_in_place() }
 }
 
-unsafe fn drop_value<F, R>(task: *const Task) {
-    // SAFETY: as for `payload`; the payload is a value that nobody has taken.
-    unsafe { payload::<F, R>(task).cast::<R>().drop_in_place() }
+/// # Safety
+/// `payload` is that of a record which was allocated by [`record_on_heap`] with this type.
+unsafe fn free_record<P>(payload: *mut ()) {
+    // SAFETY: the payload comes first in it.
+    unsafe { dealloc(payload.cast(), heap_layout(Layout::new::<P>()).0) }
 }
 
-unsafe fn free_record<F, R>(task: *const Task) {
-    // SAFETY: as for `payload`; the record was allocated with this layout.
-    unsafe { dealloc(task.cast_mut().cast(), Layout::new::<Package<F, R>>()) }
+/// Memory for a payload and a record above it, and where the record stands in it.
+fn heap_layout(payload: Layout) -> (Layout, usize) {
+    let (whole, record) = payload.extend(RECORD).expect("of sizes that are there");
+    (whole, record)
 }
+
+/// A record begins where a cache line does.
+const RECORD: Layout = match Layout::from_size_align(size_of::<Task>(), 64) {
+    Ok(layout) => layout,
+    Err(_) => panic!("of a size that is there"),
+};
+
+// With the pool's link, five lines.
+const _: () = assert!(size_of::<Task>() + size_of::<usize>() <= 5 * 64 || cfg!(any(asan, tsan)));
 
 static CLOSURE: Description = Description::new("task", "", "", 0, None);
 static ROOT: Description = Description::new("root", "", "", 0, None);
@@ -219,7 +222,7 @@ where
     R: 'static,
 {
     let cooperator = Cooperator::required();
-    if try_stack(cooperator, description, options, Layout::new::<Package<F, R>>()).is_err() {
+    if try_stack(cooperator, description, options, Layout::new::<Payload<F, R>>()).is_err() {
         return Err(f);
     }
     // SAFETY: as in `spawn_described`.
@@ -265,7 +268,7 @@ where
     F: FnOnce() -> R,
 {
     let options = Options::new().stack(cooperator.settings.root_stack);
-    if let Err(error) = try_stack(cooperator, &ROOT, options, Layout::new::<Package<F, R>>()) {
+    if let Err(error) = try_stack(cooperator, &ROOT, options, Layout::new::<Payload<F, R>>()) {
         return Err((error, f));
     }
     // SAFETY: the caller's promise; the root has no parent.
@@ -277,27 +280,53 @@ where
 }
 
 /// Sees that there is a stack for a task: that which the next [`start`] takes.
-fn try_stack(cooperator: &Cooperator, description: &Description, options: Options, package: Layout) -> io::Result<()> {
-    let stack = take_stack(cooperator, stack_size(cooperator, description, options, package))?;
+fn try_stack(cooperator: &Cooperator, description: &Description, options: Options, payload: Layout) -> io::Result<()> {
+    let stack = find_stack(cooperator, description, options.stack, payload)?;
     // SAFETY: just taken, and used for nothing.
     unsafe { cooperator.pool.give_back(stack) };
     Ok(())
 }
 
 /// A stack for one task more, which has a place in the ready queue, too.
-#[inline]
-fn take_stack(cooperator: &Cooperator, size: usize) -> io::Result<Stack> {
+#[inline(never)]
+fn find_stack(
+    cooperator: &Cooperator,
+    description: &Description,
+    size: Option<usize>,
+    payload: Layout,
+) -> io::Result<Stack> {
     if !cooperator.scheduler.make_room(cooperator.counters.live.get() + 1) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
-    cooperator.pool.take(size)
+    let wanted = size.or(description.stack()).unwrap_or(cooperator.settings.stack);
+    let stack = cooperator.pool.take(stack_size(wanted, payload))?;
+    if cooperator.settings.measure_stacks {
+        // SAFETY: just taken, and used for nothing so far.
+        unsafe { stack.forget() };
+    }
+    Ok(stack)
+}
+
+/// What a new task is to be.
+#[derive(Clone, Copy)]
+struct Birth {
+    parent: *const Node,
+    description: &'static Description,
+    options: Options,
+    vtable: &'static Vtable,
+    spawned_at: &'static Location<'static>,
 }
 
 /// Puts a new task under `parent` and into the ready queue. Total: where there is no stack to be had, or where the parent
 /// could not wait for it, the task never runs, and its closure is dropped here.
 ///
+/// Here is what is done for a task like most, when there is a stack of the usual size to be used again: in a few instructions, without
+/// a call.
+///
 /// # Safety
 /// What `f` and `R` borrow stays until the task has ended, and `parent` (if not null) until it was disowned.
+#[inline]
+#[track_caller]
 unsafe fn start<F, R>(
     cooperator: &'static Cooperator,
     parent: *const Node,
@@ -308,99 +337,171 @@ unsafe fn start<F, R>(
 where
     F: FnOnce() -> R,
 {
-    let layout = Layout::new::<Package<F, R>>();
-    let size = stack_size(cooperator, description, options, layout);
-    // SAFETY: a non-null parent is alive: the caller's promise.
-    let in_unwinding_scope =
-        unsafe { parent.as_ref() }.is_some_and(|p| p.kind == Kind::Scope) && std::thread::panicking();
-    let stack = if in_unwinding_scope { None } else { take_stack(cooperator, size).ok() };
-    if let Some(stack) = &stack
-        && cooperator.settings.measure_stacks
+    let vtable = const { &Vtable { drop_value: drop_value::<R>, free_record: free_record::<Payload<F, R>> } };
+    let spawned_at = Location::caller();
+    // Made twice, and not on the frame of the short way.
+    let birth = || Birth { parent, description, options, vtable, spawned_at };
+    if options.stack.or(description.stack()).is_none()
+        && size_of::<Payload<F, R>>() <= LARGE
+        && cooperator.counters.live.get() < cooperator.scheduler.room()
+        && description.is_counted_in(cooperator.counters.row.get())
+        // SAFETY: a non-null parent is alive: the caller's promise.
+        && !unsafe { is_unwinding_scope(parent) }
+        && !cooperator.scheduler.is_traced()
+        // SAFETY: the class is what `class_of` gave.
+        && let Some(stack) = unsafe { cooperator.pool.take_warm(cooperator.stack_class) }
     {
-        // SAFETY: just taken, and used for nothing so far.
-        unsafe { stack.forget() };
+        // SAFETY: the caller's promise. The stack was just taken, and nothing is on it.
+        return unsafe {
+            description.count_own_spawn(cooperator.counters.row.get());
+            start_on(cooperator, stack, birth(), f)
+        };
     }
-
-    let place: *mut Package<F, R> = match &stack {
-        Some(stack) => package_place(stack, layout).cast(),
-        // SAFETY: a Package is not of size zero.
-        None => unsafe { std::alloc::alloc(layout).cast() },
-    };
-    if place.is_null() {
-        std::alloc::handle_alloc_error(layout);
-    }
-    let vtable = const {
-        &Vtable { payload: payload::<F, R>, drop_value: drop_value::<F, R>, free_record: free_record::<F, R> }
-    };
-    let has_stack = stack.is_some();
-    // SAFETY: `place` is aligned, unused memory of the right size: on a free stack or fresh from the allocator. The frames of
-    // the task begin below it.
-    unsafe {
-        let task = &raw mut (*place).task;
-        write_record(task, cooperator, first_frame::<F, R>, description, options, stack, vtable, Location::caller());
-        (&raw mut (*place).payload).write(UnsafeCell::new(Payload { closure: ManuallyDrop::new(f) }));
-        let task = &*task;
-        if has_stack {
-            task.was_born_killed.set(task.node.adopt(parent, task));
-            task.set_origin(task.node.effective());
-            cooperator.scheduler.start(&task.fiber);
-            cooperator.scheduler.trace(|tracer| tracer.spawned(&task.fiber));
-        } else {
-            cooperator.counters.live.subtract(1);
-            task.outcome.set(Outcome::NeverRan);
-            task.fiber.state.set(crate::fiber::State::Ended);
-            task.description.count_end(cooperator.counters.row.get(), false, false, Depth::NONE);
-            task.ended.release();
-            drop(ManuallyDrop::take(&mut (*(*place).payload.get()).closure));
-        }
-        task
-    }
+    // SAFETY: the caller's promise.
+    unsafe { start_otherwise(cooperator, birth(), f) }
 }
 
-/// How much stack a task is given.
+/// Any other start.
+///
+/// # Safety
+/// As [`start`].
+#[inline(never)]
+unsafe fn start_otherwise<F, R>(cooperator: &'static Cooperator, birth: Birth, f: F) -> *const Task
+where
+    F: FnOnce() -> R,
+{
+    let layout = Layout::new::<Payload<F, R>>();
+    // SAFETY: the row is this Cooperator's.
+    unsafe { birth.description.count_spawn(cooperator.counters.row.get()) };
+    // SAFETY: a non-null parent is alive: the caller's promise.
+    let stack = match unsafe { is_unwinding_scope(birth.parent) } {
+        false => find_stack(cooperator, birth.description, birth.options.stack, layout).ok(),
+        true => None,
+    };
+    if let Some(stack) = stack {
+        // SAFETY: as in `start`.
+        let task = unsafe { &*start_on(cooperator, stack, birth, f) };
+        cooperator.scheduler.trace(|tracer| tracer.spawned(&task.fiber));
+        return task;
+    }
+    let record = record_on_heap(layout);
+    let payload = record.payload.cast::<Payload<F, R>>();
+    // SAFETY: unused memory of the right sizes.
+    unsafe {
+        payload.write(Payload { closure: ManuallyDrop::new(f) });
+        write_record(cooperator, record, Context::unset(), None, Birth { parent: ptr::null(), ..birth });
+        never_run(cooperator, &*record.task);
+        drop(ManuallyDrop::take(&mut (*payload).closure));
+    }
+    record.task
+}
+
+/// Whether `parent` is a scope whose frame is being left by a panic: it could not wait for a child.
+///
+/// # Safety
+/// A parent that is not null is alive.
 #[inline]
-fn stack_size(cooperator: &Cooperator, description: &Description, options: Options, package: Layout) -> usize {
-    /// How often a closure or its value stands on the stack: in the package, where the body is called with the one and makes
+unsafe fn is_unwinding_scope(parent: *const Node) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { parent.as_ref() }.is_some_and(|parent| parent.kind == Kind::Scope) && std::thread::panicking()
+}
+
+/// Makes a task on a stack that is free, and puts it into the ready queue. It was counted with its kind.
+///
+/// # Safety
+/// As [`start`]. The stack is nobody else's, and large enough.
+#[inline(always)]
+unsafe fn start_on<F, R>(cooperator: &'static Cooperator, stack: Stack, birth: Birth, f: F) -> *const Task
+where
+    F: FnOnce() -> R,
+{
+    let record = record_on_stack(&stack, Layout::new::<Payload<F, R>>());
+    // SAFETY: aligned, unused memory of the right sizes, on a free stack. The frames of the task begin below it. The record's own
+    // address goes into it: it does not move.
+    unsafe {
+        record.payload.cast::<Payload<F, R>>().write(Payload { closure: ManuallyDrop::new(f) });
+        let frames = record.payload.cast::<u8>().map_addr(|address| address & !15);
+        let context = switch::prepare(frames, first_frame::<F, R>, record.task.cast());
+        #[cfg(any(asan, tsan))]
+        let context = context.on(stack.top().wrapping_sub(stack.size()), stack.size());
+        write_record(cooperator, record, context, Some(stack), birth);
+        let task = &*record.task;
+        task.node.adopt(birth.parent, birth.options.is_daemon);
+        if task.was_born_killed {
+            task.set_origin(task.node.effective());
+        }
+        cooperator.scheduler.start(&task.fiber);
+    }
+    record.task
+}
+
+/// Ends a task before it has begun.
+#[cold]
+#[inline(never)]
+fn never_run(cooperator: &Cooperator, task: &Task) {
+    cooperator.counters.live.subtract(1);
+    task.outcome.set(Outcome::NeverRan);
+    task.fiber.state.set(State::Ended);
+    // SAFETY: the row is this Cooperator's.
+    unsafe { task.description.count_end(cooperator.counters.row.get(), false, false, Depth::NONE) };
+}
+
+/// A closure or a value larger than that stands on the stack in addition to what was asked for.
+const LARGE: usize = 2048;
+
+/// How much stack a task is given that wants so much.
+fn stack_size(wanted: usize, payload: Layout) -> usize {
+    /// How often a closure or its value stands on the stack: below the record, where the body is called with the one and makes
     /// the other, and where an unoptimised build moves them.
     const COPIES: usize = if cfg!(debug_assertions) { 8 } else { 3 };
-    let wanted = options.stack.or(description.stack()).unwrap_or(cooperator.settings.stack);
-    // Large closures and values stand on the stack, in addition to what was asked for. So does what aligning them skips.
-    let extra = if package.size() > 2048 { (package.size() + package.align()).saturating_mul(COPIES) } else { 0 };
+    // With what aligning them skips.
+    let extra = if payload.size() > LARGE { (payload.size() + payload.align()).saturating_mul(COPIES) } else { 0 };
     stack::scaled(wanted.max(stack::MINIMUM_SIZE)).saturating_add(extra)
 }
 
-/// Writes the record of a new task, in its place, and counts it.
+/// Where a record stands, and its payload.
+#[derive(Clone, Copy)]
+struct Record {
+    task: *mut Task,
+    payload: *mut (),
+}
+
+/// First of all on its stack, the payload below, where the first frames touch the same lines.
+#[inline]
+fn record_on_stack(stack: &Stack, payload: Layout) -> Record {
+    let down = |from: *mut u8, layout: Layout| {
+        from.wrapping_sub(layout.size()).map_addr(|address| address & !(layout.align() - 1))
+    };
+    let task = down(stack.begin(), RECORD);
+    Record { task: task.cast(), payload: down(task, payload).cast() }
+}
+
+/// In memory of its own.
+#[cold]
+fn record_on_heap(payload: Layout) -> Record {
+    let (layout, offset) = heap_layout(payload);
+    // SAFETY: not of size zero.
+    let place = unsafe { std::alloc::alloc(layout) };
+    if place.is_null() {
+        std::alloc::handle_alloc_error(layout);
+    }
+    Record { task: place.wrapping_add(offset).cast(), payload: place.cast() }
+}
+
+/// Writes the record of a new task, in its place, and counts it, but for its kind.
 ///
 /// # Safety
-/// `place` is unused memory for a `Task`: if there is a stack, on it, with nothing below. `vtable` and `entry` are those of the
-/// package it is in.
+/// It is unused memory. The vtable is that of the payload's types. The parent is null, or alive.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn write_record(
-    place: *mut Task,
-    cooperator: &Cooperator,
-    entry: unsafe extern "C" fn(*mut ()) -> !,
-    description: &'static Description,
-    options: Options,
-    stack: Option<Stack>,
-    vtable: &'static Vtable,
-    spawned_at: &'static Location<'static>,
-) {
+unsafe fn write_record(cooperator: &Cooperator, record: Record, context: Context, stack: Option<Stack>, birth: Birth) {
+    let Record { task: place, payload } = record;
+    let Birth { parent, description, options, vtable, spawned_at } = birth;
     let id = TaskId(cooperator.counters.spawned.get() + 1);
     cooperator.counters.spawned.set(id.0);
     cooperator.counters.live.add(1);
-    description.count_spawn(cooperator.counters.row.get());
-    // SAFETY: the caller's promise. The record's own address goes into it: it does not move.
+    // SAFETY: the caller's promise.
     unsafe {
-        let context = match stack {
-            Some(_) => switch::prepare(place.cast::<u8>().map_addr(|a| a & !15), entry, place.cast()),
-            None => Context::unset(),
-        };
-        #[cfg(any(asan, tsan))]
-        let context = match &stack {
-            Some(stack) => context.on(stack.top().wrapping_sub(stack.size()), stack.size()),
-            None => context,
-        };
+        let effective = parent.as_ref().map_or(ptr::null(), Node::effective);
         write_fields!(place => Task {
             frame: Cell::new(&raw const (*place).node),
             origin: Cell::new(ptr::null()),
@@ -408,61 +509,55 @@ unsafe fn write_record(
             cooperator: cooperator.id,
             name: options.name.unwrap_or(description.name()),
             description: description,
-            ended: Coordinator::held(),
-            joiner: Coordinated::new(),
+            joiner: Joiner::nobody(),
             outcome: Cell::new(Outcome::None),
             is_daemon: options.is_daemon,
-            was_born_killed: Cell::new(false),
+            was_born_killed: !effective.is_null(),
             panic_caught: Cell::new(None),
             has_handle: Cell::new(true),
             stack: stack,
+            payload: payload,
             vtable: vtable,
             spawned_at: spawned_at;
             fiber => |fiber| Fiber::write(fiber, context, spawned_at),
-            node => |node| Node::write(node, Kind::Task),
+            node => |node| Node::write_task(node, parent, effective, place),
         });
     }
-}
-
-/// Where the package stands on a stack: first of all.
-#[inline]
-fn package_place(stack: &Stack, layout: Layout) -> *mut u8 {
-    stack.begin().wrapping_sub(layout.size()).map_addr(|address| address & !(layout.align().max(64) - 1))
 }
 
 /// The first Rust frame of a task, and the last.
 ///
 /// # Safety
-/// `package` is the `Package<F, R>` at the top of this very stack.
-unsafe extern "C" fn first_frame<F, R>(package: *mut ()) -> !
+/// `task` is the one at the top of this very stack, its payload a `Payload<F, R>`.
+unsafe extern "C" fn first_frame<F, R>(task: *mut ()) -> !
 where
     F: FnOnce() -> R,
 {
-    // SAFETY: the caller's promise. The package is shared with handles from here on; only this task touches the payload before
+    // SAFETY: the caller's promise. The record is shared with handles from here on; only this task touches the payload before
     // the outcome says what it is.
-    let package = unsafe { &*package.cast::<Package<F, R>>() };
-    let task = &package.task;
+    let task = unsafe { &*task.cast::<Task>() };
+    let payload = task.payload.cast::<Payload<F, R>>();
     let cooperator = Cooperator::required();
     // The closure is taken inside, and the value written inside: what is moved through `catch_unwind` is copied at each step of
     // an unoptimised build, and may be large.
     let result = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `start` wrote the closure, and this is the only place that takes it.
-        let closure = unsafe { ManuallyDrop::take(&mut (*package.payload.get()).closure) };
-        if task.was_born_killed.get() {
+        let closure = unsafe { ManuallyDrop::take(&mut (*payload).closure) };
+        if task.was_born_killed {
             drop(closure);
             return Outcome::NeverRan;
         }
         let value = ManuallyDrop::new(closure());
         // SAFETY: the closure was taken, the place is free.
-        unsafe { (&raw mut (*package.payload.get()).value).write(value) };
+        unsafe { (&raw mut (*payload).value).write(value) };
         Outcome::Returned
     }));
     // Only from here on is the thread not unwinding: children are awaited now, and the payload waits meanwhile.
     let outcome = match result {
         Ok(outcome) => outcome,
-        Err(payload) => {
+        Err(panic) => {
             // SAFETY: as above.
-            unsafe { (*package.payload.get()).panic = ManuallyDrop::new(payload) };
+            unsafe { (*payload).panic = ManuallyDrop::new(panic) };
             Outcome::Panicked
         }
     };
@@ -470,7 +565,33 @@ where
 }
 
 /// The end of every task: children first, then the value, then the record.
+///
+/// Here is that of a task which has returned a value to somebody who has the handle, and has left no children behind: in a few
+/// instructions, without a call.
 fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
+    let row = cooperator.counters.row.get();
+    if let Some(stack) = &task.stack
+        && outcome == Outcome::Returned
+        && task.panic_caught.get().is_none()
+        && !task.node.is_killed()
+        && !task.node.has_children()
+        && task.has_handle.get()
+        && !cooperator.settings.measure_stacks
+        // Not the root.
+        && task.node.parent().is_some()
+        && !Row::is_shared(row)
+    {
+        task.outcome.set(outcome);
+        // SAFETY: the row is this Cooperator's, and nobody else's.
+        unsafe { task.description.count_return(row, depth(task, stack), || stack.size()) };
+        leave(cooperator, task)
+    }
+    end_otherwise(cooperator, task, outcome)
+}
+
+/// Any other end of a task.
+#[inline(never)]
+fn end_otherwise(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
     // Before the kills by which it ends its children: those are its own doing.
     let (was_killed, has_panicked) = match task.panic_caught.get() {
         Some(was_killed) => (was_killed, true),
@@ -490,17 +611,28 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
     }
 
     // No user code runs from here on.
-    let depth = task.stack.as_ref().map_or(Depth::NONE, |stack| depth(cooperator, task, stack));
-    task.description.count_end(cooperator.counters.row.get(), was_killed, has_panicked, depth);
+    let depth = task.stack.as_ref().map_or(Depth::NONE, |stack| {
+        let measured = if cooperator.settings.measure_stacks { stack.depth() } else { None };
+        let used = measured.unwrap_or_else(|| depth(task, stack));
+        Depth { used, size: stack.size(), is_measured: measured.is_some() }
+    });
+    // SAFETY: the row is this Cooperator's.
+    unsafe { task.description.count_end(cooperator.counters.row.get(), was_killed, has_panicked, depth) };
+    leave(cooperator, task)
+}
+
+/// The last that a task does.
+#[inline(always)]
+fn leave(cooperator: &Cooperator, task: &Task) -> ! {
     cooperator.counters.live.subtract(1);
     task.node.disown(cooperator);
-    task.ended.release();
+    let joiner = task.joiner.wake();
     if !task.has_handle.get() {
         // SAFETY: no handle is left, and nothing runs on this stack between here and the switch away from it.
         unsafe { recycle(cooperator, task) };
     }
-    // SAFETY: the frames below hold nothing: `first_frame` has given everything away.
-    unsafe { cooperator.scheduler.end() }
+    // SAFETY: the frames below hold nothing: `first_frame` has given everything away. A joiner clears the place before it ends.
+    unsafe { cooperator.scheduler.end(&task.fiber, joiner) }
 }
 
 /// Kills the children that nobody is to wait for, and waits for all.
@@ -519,24 +651,11 @@ fn end_children(cooperator: &Cooperator, task: &Task) {
     }
 }
 
-/// How deep the stack of a task that ends has been.
+/// How deep the stack of a task was at its last wait.
 #[inline]
-fn depth(cooperator: &Cooperator, task: &Task, stack: &Stack) -> Depth {
+fn depth(task: &Task, stack: &Stack) -> usize {
     // SAFETY: the context is written by switches, none of which is under way.
-    let used = stack.top().addr() - unsafe { (*task.fiber.context.get()).rsp };
-    if cooperator.settings.measure_stacks {
-        return measured_depth(stack, used);
-    }
-    Depth { used, size: stack.size(), is_measured: false }
-}
-
-#[cold]
-#[inline(never)]
-fn measured_depth(stack: &Stack, used: usize) -> Depth {
-    match stack.depth() {
-        Some(used) => Depth { used, size: stack.size(), is_measured: true },
-        None => Depth { used, size: stack.size(), is_measured: false },
-    }
+    stack.top().addr() - unsafe { (*task.fiber.context.get()).rsp }
 }
 
 /// Drops the value that nobody will join for, or deals with a panic that nobody will hear of. Runs user code.
@@ -546,7 +665,7 @@ pub(super) fn discard(cooperator: &Cooperator, task: &Task) {
         Outcome::Returned => {
             task.outcome.set(Outcome::Taken);
             // SAFETY: the outcome said that the payload is a value, and now says that it was taken.
-            let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { (task.vtable.drop_value)(task) }));
+            let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { (task.vtable.drop_value)(task.payload) }));
             if let Err(payload) = dropped {
                 orphan_panic(cooperator, task, payload);
             }
@@ -586,7 +705,7 @@ fn orphan_panic(cooperator: &Cooperator, task: &Task, payload: Box<dyn Any + Sen
         OrphanPanic::Log => {}
         OrphanPanic::KillParent => {
             // Only while the task is still in the tree is its parent sure to be there.
-            if task.fiber.state.get() != crate::fiber::State::Ended
+            if task.fiber.state.get() != State::Ended
                 && let Some(parent) = task.node.parent()
             {
                 parent.kill(cooperator, Cause::Parent);
@@ -617,7 +736,7 @@ pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
 pub(super) unsafe fn take_panic(task: &Task) -> Box<dyn Any + Send> {
     task.outcome.set(Outcome::Taken);
     // SAFETY: the caller's promise; all variants of the union begin where it does.
-    unsafe { (task.vtable.payload)(task).cast::<Box<dyn Any + Send>>().read() }
+    unsafe { task.payload.cast::<Box<dyn Any + Send>>().read() }
 }
 
 /// Takes the value of a task that returned.
@@ -628,7 +747,7 @@ pub(super) unsafe fn take_panic(task: &Task) -> Box<dyn Any + Send> {
 pub(super) unsafe fn take_value<R>(task: &Task) -> R {
     task.outcome.set(Outcome::Taken);
     // SAFETY: the caller's promise.
-    unsafe { (task.vtable.payload)(task).cast::<R>().read() }
+    unsafe { task.payload.cast::<R>().read() }
 }
 
 /// Gives a task's record and stack back.
@@ -637,6 +756,12 @@ pub(super) unsafe fn take_value<R>(task: &Task) -> R {
 /// The task has ended, or is about to switch away for good; no handle to it is left; its payload was taken or dropped.
 #[inline]
 pub(super) unsafe fn recycle(cooperator: &Cooperator, task: &Task) {
+    #[cold]
+    #[inline(never)]
+    unsafe fn free(task: &Task) {
+        // SAFETY: a record without a stack came from the allocator with this layout.
+        unsafe { (task.vtable.free_record)(task.payload) }
+    }
     match &task.stack {
         // SAFETY: the caller's promise.
         Some(stack) => unsafe {
@@ -644,7 +769,7 @@ pub(super) unsafe fn recycle(cooperator: &Cooperator, task: &Task) {
             switch::asan::over(task.fiber.context.get());
             cooperator.pool.give_back(*stack);
         },
-        // SAFETY: a record without a stack came from the allocator with this layout.
-        None => unsafe { (task.vtable.free_record)(task) },
+        // SAFETY: the caller's promise.
+        None => unsafe { free(task) },
     }
 }

@@ -50,20 +50,34 @@ pub(crate) struct Node {
     /// It has had children that it does not wait for: there may be some still.
     has_daemons: Cell<bool>,
     parent: Cell<*const Node>,
-    /// The task on whose stack, or at whose head, the node stands.
-    task: Cell<*const Task>,
-    /// The next frame inward of the same task.
-    inner: Cell<*const Node>,
     /// Tasks only.
     children: RawList,
-    own: Cell<Option<Cause>>,
     effective: Cell<*const Node>,
+    /// The next frame inward of the same task.
+    inner: Cell<*const Node>,
+    own: Cell<Option<Cause>>,
+    /// The task on whose stack, or at whose head, the node stands.
+    task: Cell<*const Task>,
     /// The chain of nodes still to be visited by a propagation.
     next_visit: Cell<*const Node>,
-    /// A shield's: opens it. Started when there is something to hold off.
-    grace: Cell<*const Timer>,
-    grace_ends: Cell<u64>,
     _pinned: PhantomPinned,
+}
+
+/// What a node of the kind `Shield` is the first field of.
+#[repr(C)]
+pub(crate) struct Mask {
+    pub(crate) node: Node,
+    /// Opens it. Started when there is something to hold off.
+    pub(crate) timer: Timer,
+    pub(crate) ends: u64,
+    has_begun: Cell<bool>,
+}
+
+impl Mask {
+    /// One that `timer` opens, at `ends`.
+    pub(crate) fn new(timer: Timer, ends: u64) -> Self {
+        Mask { node: Node::new(Kind::Shield), timer, ends, has_begun: Cell::new(false) }
+    }
 }
 
 impl Node {
@@ -77,17 +91,27 @@ impl Node {
         let mut node = MaybeUninit::uninit();
         // SAFETY: `write` writes all of it.
         unsafe {
-            Self::write(node.as_mut_ptr(), kind);
+            Self::write(node.as_mut_ptr(), kind, ptr::null(), ptr::null(), ptr::null());
             node.assume_init()
         }
     }
 
-    /// [`Node::new`], in place.
+    /// Writes a task's node, to be [adopted](Node::adopt) by `parent` (the root's is null), whose kill is in effect in it.
     ///
     /// # Safety
     /// `this` is aligned and writable.
-    #[inline]
-    pub(crate) unsafe fn write(this: *mut Node, kind: Kind) {
+    #[inline(always)]
+    pub(crate) unsafe fn write_task(this: *mut Node, parent: *const Node, effective: *const Node, task: *const Task) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::write(this, Kind::Task, parent, task, effective) };
+    }
+
+    /// Writes a node, in place.
+    ///
+    /// # Safety
+    /// `this` is aligned and writable.
+    #[inline(always)]
+    unsafe fn write(this: *mut Node, kind: Kind, parent: *const Node, task: *const Task, effective: *const Node) {
         // SAFETY: the caller's promise.
         unsafe {
             write_fields!(this => Node {
@@ -97,15 +121,13 @@ impl Node {
                 is_delivered: Cell::new(false),
                 is_open: Cell::new(false),
                 has_daemons: Cell::new(false),
-                parent: Cell::new(ptr::null()),
-                task: Cell::new(ptr::null()),
+                parent: Cell::new(parent),
+                task: Cell::new(task),
                 inner: Cell::new(ptr::null()),
                 children: RawList::new(),
                 own: Cell::new(None),
-                effective: Cell::new(ptr::null()),
+                effective: Cell::new(effective),
                 next_visit: Cell::new(ptr::null()),
-                grace: Cell::new(ptr::null()),
-                grace_ends: Cell::new(0),
                 _pinned: PhantomPinned,
             });
         }
@@ -181,29 +203,24 @@ impl Node {
         }
     }
 
-    /// Links a new task's node under `parent`. True if it is born killed.
+    /// Links a new task's node under `parent`, with which it was written.
     ///
     /// # Safety
-    /// Neither node moves or goes away while linked; `task` is the node's task.
+    /// Neither node moves or goes away while linked.
     #[inline]
-    pub(crate) unsafe fn adopt(&self, parent: *const Node, task: *const Task) -> bool {
-        self.task.set(task);
-        self.parent.set(parent);
+    pub(crate) unsafe fn adopt(&self, parent: *const Node, is_daemon: bool) {
         // SAFETY: the caller's promise. The root has no parent.
         if let Some(parent) = unsafe { parent.as_ref() } {
             // SAFETY: the node is new, so it is in no list.
             unsafe { parent.children.push_back(&self.sibling) };
-            // SAFETY: the task's record was written.
-            if unsafe { (*task).is_daemon } {
+            if is_daemon {
                 parent.has_daemons.set(true);
             }
         }
-        self.effective.set(self.computed());
-        self.is_killed()
     }
 
     /// Takes an ended task's node out of the tree and wakes whoever waits for the last child.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn disown(&self, cooperator: &Cooperator) {
         self.sibling.unlink();
         let Some(parent) = self.parent() else { return };
@@ -297,12 +314,6 @@ impl Node {
         self.propagate(cooperator);
     }
 
-    /// Lets a shield open itself at `ends`, by `timer`, once there is something to hold off.
-    pub(crate) fn set_grace(&self, timer: *const Timer, ends: u64) {
-        self.grace.set(timer);
-        self.grace_ends.set(ends);
-    }
-
     #[inline]
     fn computed(&self) -> *const Node {
         let outside = match self.parent() {
@@ -322,17 +333,22 @@ impl Node {
     /// Starts a closed shield's grace when a kill is there to be held off; opens it if the grace is over.
     fn watch_mask(&self) {
         if self.is_mask() && self.parent().is_some_and(Node::is_killed) {
-            // SAFETY: `set_grace` names a timer that stands beside this node, and is stopped before either goes.
-            unsafe {
-                if let Some(timer) = self.grace.get().as_ref()
-                    && let Some(cooperator) = Cooperator::current()
-                {
-                    self.grace.set(ptr::null());
-                    // A kill that comes when the grace is over, though no timer has said so, is not held off at all.
-                    match self.grace_ends.get() {
-                        ends if ends <= cooperator.clock.now() => self.is_open.set(true),
-                        ends => cooperator.timers.start(timer, ends),
-                    }
+            self.hold_off();
+        }
+    }
+
+    #[cold]
+    fn hold_off(&self) {
+        // SAFETY: this node is a shield's: the first field of a `Mask`, whose timer is stopped before it goes.
+        unsafe {
+            let mask = &*ptr::from_ref(self).cast::<Mask>();
+            if let Some(cooperator) = Cooperator::current()
+                && !mask.has_begun.replace(true)
+            {
+                // A kill that comes when the grace is over, though no timer has said so, is not held off at all.
+                match mask.ends {
+                    ends if ends <= cooperator.clock.now() => self.is_open.set(true),
+                    ends => cooperator.timers.start(&mask.timer, ends),
                 }
             }
         }

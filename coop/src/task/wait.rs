@@ -46,7 +46,7 @@ pub(crate) fn delivered(cooperator: &Cooperator) -> Killed {
     if let Some(origin) = unsafe { task.origin.get().as_ref() } {
         origin.set_delivered();
     }
-    task.fiber.killed().expect("only called when killed")
+    task.killed().expect("only called when killed")
 }
 
 /// Parks in `wait`; a kill that ends it has been delivered.

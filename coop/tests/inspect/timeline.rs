@@ -108,6 +108,9 @@ fn a_busy_program_is_recorded() {
                 .map(|event| (event["name"].as_str().unwrap(), event["tid"].as_u64().unwrap()))
                 .collect();
             assert_eq!(instants, [("spawn", 1), ("spawn", 1), ("kill", 3)], "whose they are");
+            for spawn in events.iter().filter(|event| event["name"] == "spawn") {
+                assert!(spawn["args"]["at"].as_str().unwrap().contains("tests/inspect/timeline.rs:"), "{spawn}");
+            }
             let wait = events.iter().find(|event| event["cat"] == "wait" && event["tid"] == 3).unwrap();
             assert!(wait["args"]["at"].as_str().unwrap().contains("tests/inspect/timeline.rs:"), "{wait}");
         })

@@ -62,9 +62,11 @@ fn a_task_that_computes_and_one_that_blocks_are_reported_once_each() {
     let stalls = stalls_of(|until| {
         crunch::spawn(until).join().unwrap();
         blocker::spawn(until).join().unwrap();
+        coop::spawn(move || until(3, computes)).join().unwrap();
     });
-    assert_eq!(stalls.len(), 2, "{stalls:#?}");
-    for (stall, name, function) in [(&stalls[0], "cruncher", "crunch"), (&stalls[1], "blocker", "blocker")] {
+    assert_eq!(stalls.len(), 3, "{stalls:#?}");
+    let functions = ["crunch", "blocker", "a_task_that_computes"];
+    for ((stall, name), function) in stalls.iter().zip(["cruncher", "blocker", "task"]).zip(functions) {
         assert_eq!(stall.name, name);
         assert!(stall.place.starts_with("coop/tests/inspect/watchdog.rs:"), "{stall:?}");
         assert!(stall.duration >= LIMIT && stall.stack_used < stall.stack_size, "{stall:?}");
