@@ -155,8 +155,8 @@ impl Pool {
     #[inline]
     fn taken_from(index: usize, begin: *mut u8) -> Stack {
         // SAFETY: near the end of a mapping, which is not null.
-        let stack =
-            Stack { begin: unsafe { NonNull::new_unchecked(begin) }, class: index as u64 + u64::from(SMALLEST_CLASS) };
+        let begin = unsafe { NonNull::new_unchecked(begin) };
+        let stack = Stack { begin, class: index as u64 + u64::from(SMALLEST_CLASS) };
         #[cfg(asan)]
         // SAFETY: the stack is free.
         unsafe {
