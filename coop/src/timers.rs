@@ -68,6 +68,11 @@ impl Timer {
             unsafe { (*self.wheel.get()).remove(entry) };
         }
     }
+
+    /// The wheel has gone, or goes without looking at a timer again.
+    pub(crate) fn outlive(&self) {
+        self.entry.set(NONE);
+    }
 }
 
 impl Drop for Timer {

@@ -94,16 +94,39 @@ fn a_ring_that_cannot_be_registered_is_used_by_its_descriptor() {
     .succeeded();
 }
 
+/// How many guards are mappings of their own.
+fn protected() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().filter(|line| line.contains("---p 00000000 00:00 0")).count()
+}
+
+#[test]
+fn guards_that_the_kernel_does_not_put_up_together_are_put_up_one_by_one() {
+    // As older kernels, and sandboxes, refuse process_madvise for the process itself.
+    for errno in [libc::EBADF, libc::EINVAL, libc::ENOSYS, libc::EPERM] {
+        child!([("ERRNO", &errno.to_string())], || {
+            refuse(libc::SYS_process_madvise, None, std::env::var("ERRNO").unwrap().parse().unwrap());
+            let before = protected();
+            coop::run(|| {
+                let mut tasks: Vec<_> =
+                    (0..1_000).map(|n| coop::spawn(move || coop::yield_now().map(|()| n))).collect();
+                coop::yield_now().unwrap();
+                assert!(protected() < before + 100, "{} guards are mappings", protected() - before);
+                for (n, task) in tasks.iter_mut().enumerate() {
+                    assert_eq!(task.join().unwrap(), Ok(n));
+                }
+            });
+        })
+        .succeeded();
+    }
+}
+
 #[test]
 fn guards_that_the_kernel_does_not_know_are_replaced_by_protected_pages() {
     // As older kernels, and sandboxes, refuse MADV_GUARD_INSTALL.
     for errno in [libc::EINVAL, libc::ENOSYS, libc::EPERM] {
         child!([("ERRNO", &errno.to_string())], || {
             refuse(libc::SYS_madvise, Some((2, 102)), std::env::var("ERRNO").unwrap().parse().unwrap());
-            let protected = || {
-                let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-                maps.lines().filter(|line| line.contains("---p 00000000 00:00 0")).count()
-            };
             let before = protected();
             for round in 0..3 {
                 coop::run(|| {

@@ -166,23 +166,27 @@ fn a_task_that_is_killed_while_its_call_runs_goes_on_and_the_thread_drops_the_re
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[test]
 fn what_a_result_that_nobody_wants_does_when_it_is_dropped_harms_no_thread() {
-    struct Bomb;
+    struct Bomb(Gate);
     impl Drop for Bomb {
         fn drop(&mut self) {
+            self.0.open();
             panic!("dropped");
         }
     }
     coop::run(|| {
+        let (gate, dropped) = (Gate::default(), Gate::default());
+        let (passed, bomb) = (gate.clone(), Bomb(dropped.clone()));
         let before = coop::deadline(Duration::from_millis(1), || {
-            unblock(|| {
-                thread::sleep(Duration::from_millis(20));
-                Bomb
+            unblock(move || {
+                passed.pass();
+                bomb
             })
             .map(std::mem::forget)
         });
         assert!(before.0.is_err());
+        gate.open();
+        dropped.pass();
         // Its thread, the only one that is idle or soon will be, still serves.
-        thread::sleep(Duration::from_millis(60));
         assert_eq!(unblock(|| 7), Ok(7));
     });
 }
@@ -262,6 +266,7 @@ fn more_calls_than_threads_queue_and_one_that_is_killed_in_the_queue_never_runs(
 }
 
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
+#[cfg_attr(asan, ignore = "LeakSanitizer needs a process of its own")]
 #[test]
 fn where_no_thread_can_be_had_the_call_fails_and_says_why() {
     child!(|| {
@@ -382,8 +387,9 @@ fn a_call_that_is_out_is_no_deadlock_and_one_that_was_given_up_hides_none() {
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
 #[coop::test(schedules = 20)]
 fn virtual_time_stands_still_for_a_short_call() -> Result<(), Killed> {
-    let limit = coop::deadline(Duration::from_micros(1), || unblock(|| 1));
-    assert_eq!(limit.0, Ok(1), "real time passes on the thread, none here");
+    // Where the machine has no time for that thread for long, it does not.
+    let stands_still = |_| coop::deadline(Duration::from_micros(1), || unblock(|| 1)).0 == Ok(1);
+    assert!((0..100).any(stands_still), "real time passes on the thread, none here");
     // One that takes long does not hold the clock for ever.
     let gate = Gate::default();
     let passed = gate.clone();
@@ -518,6 +524,7 @@ fn a_panic_spends_the_handle() {
 }
 
 #[cfg_attr(panic = "abort", ignore = "a panic ends the process")]
+#[cfg_attr(asan, ignore = "LeakSanitizer needs a process of its own")]
 #[test]
 fn calls_on_files_and_names_say_that_there_is_no_thread_for_them_and_are_not_taken_for_killed() {
     child!(|| {

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -52,7 +53,7 @@ pub fn sleep(duration: Duration) -> Sleep {
         let running = Arc::into_raw(state.clone());
         state.is_running.set(true);
         // SAFETY: the reference keeps the state in place until the timer has fired or was stopped, both of which happen on this
-        // thread, and release it. Should the Cooperator go first, it is never released.
+        // thread, and release it. Should the Cooperator go first, the future's drop does that.
         unsafe { cooperator.timers.start(&(*running).timer, cooperator.clock.now().saturating_add(nanos)) };
     }
     Sleep { state }
@@ -84,7 +85,8 @@ struct Moment {
 }
 
 // SAFETY: timer and `is_running` are touched on their Cooperator's thread only, as `is_home` or a job of its inbox says; while the
-// timer runs the wheel's reference keeps the state from being dropped elsewhere, and a stopped timer's drop touches nothing.
+// timer runs the wheel's reference keeps the state from being dropped elsewhere, and a stopped timer's drop touches nothing. When the
+// Cooperator has ended, whoever drops the future touches them, and nobody else.
 unsafe impl Send for State {}
 // SAFETY: as above; the rest is behind a lock.
 unsafe impl Sync for State {}
@@ -106,6 +108,27 @@ impl State {
             // SAFETY: the wheel's reference; it has let go of the timer.
             unsafe { Arc::decrement_strong_count(self) };
         }
+    }
+
+    /// The Cooperator has ended, with the wheel.
+    fn outlive(&self) {
+        // That it has ended may be all that is known of it: what it did before is to be seen, too.
+        fence(Ordering::Acquire);
+        if self.is_running.take() {
+            self.timer.outlive();
+            // SAFETY: the wheel's reference; it is gone.
+            unsafe { Arc::decrement_strong_count(self) };
+        }
+    }
+}
+
+/// A job that stops the timer; or, where nobody does it any more, forgets the wheel: a Cooperator that takes no more jobs fires no more
+/// timers.
+struct Stop(Arc<State>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        if self.0.is_home() { self.0.stop() } else { self.0.outlive() }
     }
 }
 
@@ -159,9 +182,8 @@ impl Drop for Sleep {
         if self.state.is_home() {
             self.state.stop();
         } else if !is_over {
-            let state = self.state.clone();
-            // A Cooperator that has finished has no wheel any more.
-            drop(self.state.home.push(Box::new(move || state.stop())));
+            let stop = Stop(self.state.clone());
+            drop(self.state.home.push(Box::new(move || drop(stop))));
         }
         drop(waker);
     }

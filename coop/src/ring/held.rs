@@ -77,7 +77,8 @@ impl Held {
         self.older.replace(self.newer.take())
     }
 
-    /// Makes the oldest one's call. What that has brought; or nothing, and it is still here.
+    /// Makes the oldest one's call. What that has brought; or nothing, and it is still here. (As every call that does not wait, it takes
+    /// what there is, also where SO_RCVLOWAT asks for more.)
     pub(super) fn attempt(&self) -> Option<Cqe> {
         let sqe = self.older.get()?;
         // SAFETY: whoever pushed it keeps its memory writable until it has completed, which is not before this returns.
@@ -184,11 +185,36 @@ mod tests {
             ring.push(Sqe::cancel(1).with_user_data(2));
             let mut all = Vec::new();
             while all.len() < 2 {
+                ring.enter(Patience::Until(Duration::from_secs(10))).unwrap();
+                let more = reaped(&ring);
+                assert!(!more.is_empty(), "of two only {all:?} has ended");
+                all.extend(more);
+            }
+            all.sort();
+            assert_eq!(all, [(1, -libc::ECANCELED), (2, 0)]);
+        });
+    }
+
+    #[test]
+    fn of_two_that_find_nothing_the_kernel_has_both_when_it_is_waited_in() {
+        in_both_modes(|ring| {
+            let ((one, two), (mut one_bytes, mut two_bytes)) = (UnixStream::pair().unwrap(), ([0; 8], [0; 8]));
+            ring.push(receive(&one, &mut one_bytes, 1));
+            ring.push(receive(&two, &mut two_bytes, 2));
+            ring.enter(Patience::Until(Duration::from_micros(1))).unwrap();
+            assert_eq!((reaped(&ring), ring.unsubmitted()), (vec![], 0));
+            (&one).write_all(b"to two").unwrap();
+            (&two).write_all(b"to one!").unwrap();
+            let mut all = Vec::new();
+            while all.len() < 2 {
                 ring.enter(Patience::Forever).unwrap();
                 all.extend(reaped(&ring));
             }
             all.sort();
-            assert_eq!(all, [(1, -libc::ECANCELED), (2, 0)]);
+            assert_eq!(
+                (all, &one_bytes[..7], &two_bytes[..6]),
+                (vec![(1, 7), (2, 6)], &b"to one!"[..], &b"to two"[..])
+            );
         });
     }
 

@@ -325,3 +325,24 @@ fn memlock() -> String {
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_a_ring_has_its_cause_and_its_cure() {
+        for (errno, cause, cure) in [
+            (libc::ENOSYS, "was built without io_uring", "CONFIG_IO_URING"),
+            (libc::EINVAL, "is too old: coop needs DEFER_TASKRUN", "Linux 6.1 or newer"),
+            (libc::ENOMEM, "counts against RLIMIT_MEMLOCK", "ulimit -l"),
+            (libc::EMFILE, "no file descriptor left", "ulimit -n"),
+            (libc::ENFILE, "no file descriptor left", "ulimit -n"),
+            (libc::EIO, "unknown, on Linux", "io_uring_setup(2)"),
+        ] {
+            let error = StartError::ring(io::Error::from_raw_os_error(errno));
+            assert!(error.cause.contains(cause) && error.cure.contains(cure), "{error}");
+            assert_eq!(error.error.raw_os_error(), Some(errno));
+        }
+    }
+}

@@ -7,12 +7,13 @@ use crate::error::{JoinError, Killed};
 use crate::ring::Network;
 use crate::task::{JoinHandle, TaskBuilder, current, killed};
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::panic::resume_unwind;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 
 /// A host of a simulation: a name, an address, and the tasks below the one that [`host`] started. Dropping this leaves the host as
 /// it is. Cloning it gives another reference to the same.
@@ -153,19 +154,18 @@ impl fmt::Debug for Host {
     }
 }
 
-/// The name for good, as tasks want it: each only once, however many simulations have a host of that name.
+/// The name for good, as tasks want it: each only once, however many simulations, on however many threads, have a host of that name.
 fn interned(name: &str) -> &'static str {
-    thread_local! {
-        static NAMES: RefCell<HashSet<&'static str>> = RefCell::default();
-    }
-    NAMES.with_borrow_mut(|names| match names.get(name) {
-        Some(known) => *known,
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    match names.get(name) {
+        Some(known) => known,
         None => {
             let new: &'static str = String::leak(name.to_owned());
             names.insert(new);
             new
         }
-    })
+    }
 }
 
 /// Whether the running task has been killed, for the panic hook: outside of tasks nothing has.
@@ -173,4 +173,16 @@ pub(super) fn is_running_task_killed() -> bool {
     Cooperator::current().is_some_and(|cooperator| {
         !cooperator.scheduler.running().is_null() && crate::task::Task::running(cooperator).node.is_killed()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_once_whichever_thread_has_used_it() {
+        let here = interned("a host of two threads").as_ptr().addr();
+        let there = std::thread::spawn(|| interned("a host of two threads").as_ptr().addr());
+        assert_eq!(there.join().unwrap(), here);
+    }
 }

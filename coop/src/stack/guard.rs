@@ -105,3 +105,52 @@ pub(super) fn removed(count: usize) {
 pub(super) fn refuse_advice(refused: bool) {
     ADVICE_REFUSED.store(refused, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::PAGE;
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    /// Whether the kernel can write there; where it cannot, it says so, and nobody dies.
+    fn is_writable(place: *mut u8) -> bool {
+        let zeros = std::fs::File::open("/dev/zero").unwrap();
+        // SAFETY: one byte, to memory of the test's, or to where there is none.
+        let n = unsafe { libc::read(zeros.as_raw_fd(), place.cast(), 1) };
+        if n < 0 {
+            assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EFAULT));
+        }
+        n == 1
+    }
+
+    #[test]
+    fn of_a_batch_that_the_kernel_ends_early_only_whole_guards_count_and_the_next_call_says_why() {
+        const STRIDE: usize = GUARD_SIZE + 32768;
+        const SLOTS: usize = 5;
+        // A hole where the fourth slot begins, or in the middle of its guard.
+        for hole in [3 * STRIDE, 3 * STRIDE + 8 * PAGE] {
+            let base = sys::reserve(SLOTS * STRIDE).unwrap();
+            // SAFETY: the memory is this test's, and holds nothing.
+            unsafe {
+                sys::release(base.add(hole), PAGE);
+                let mut guarded = 0;
+                let error = loop {
+                    match install_some(base.add(guarded * STRIDE), STRIDE, SLOTS - guarded) {
+                        // Three at once, or, on a kernel that does not know how, one by one.
+                        Ok(count) => guarded += count,
+                        Err(error) => break error,
+                    }
+                };
+                assert_eq!((guarded, error.raw_os_error()), (3, Some(libc::ENOMEM)), "{hole}: {error}");
+                // Of the fourth's guard there is a part.
+                for slot in [0, 1, 2, 4] {
+                    let bottom = base.add(slot * STRIDE);
+                    let [first, last] = [0, GUARD_SIZE - 1].map(|at| is_writable(bottom.add(at)));
+                    assert_eq!([first, last], [slot > 2; 2], "{hole}: the guard of slot {slot}");
+                    assert!(is_writable(bottom.add(GUARD_SIZE)), "{hole}: what is above the guard of slot {slot}");
+                }
+                sys::release(base, SLOTS * STRIDE);
+            }
+        }
+    }
+}

@@ -764,7 +764,11 @@ pub(super) unsafe fn recycle(cooperator: &Cooperator, task: &Task) {
     }
     match &task.stack {
         // SAFETY: the caller's promise.
-        Some(stack) => unsafe { cooperator.pool.give_back(*stack) },
+        Some(stack) => unsafe {
+            #[cfg(asan)]
+            switch::asan::over(task.fiber.context.get());
+            cooperator.pool.give_back(*stack);
+        },
         // SAFETY: the caller's promise.
         None => unsafe { free(task) },
     }

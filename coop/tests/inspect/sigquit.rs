@@ -129,7 +129,9 @@ fn the_program_has_the_last_word() {
 #[test]
 #[ignore = "run by another test"]
 fn the_program_says_no() {
-    Builder::new().dump_on_sigquit(false).run(|| assert_eq!(handler(), libc::SIG_DFL)).unwrap();
-    Builder::new().run(|| assert_ne!(handler(), libc::SIG_DFL)).unwrap();
-    assert_eq!(handler(), libc::SIG_DFL);
+    // It is ignored where who has started the tests sees to that, as shells do for what they start in the background.
+    let before = handler();
+    Builder::new().dump_on_sigquit(false).run(|| assert_eq!(handler(), before)).unwrap();
+    Builder::new().run(|| assert_ne!(handler(), before)).unwrap();
+    assert_eq!(handler(), before);
 }

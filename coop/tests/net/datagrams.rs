@@ -112,7 +112,8 @@ fn receiving_can_be_killed_and_has_a_deadline() -> io::Result<()> {
     is_killed(|| socket.peek_from(&mut [0; 8]));
     is_killed(|| op::recv_from(&socket, &mut [0; 8]).wait());
     is_killed(|| {
-        coop::scope(|s| s.start(op::recv_from(&datagram, Box::leak(Box::new([0; 8])))).wait().map(|got| got.1))
+        let mut buffer = [0; 8];
+        coop::scope(|s| s.start(op::recv_from(&datagram, &mut buffer)).wait().map(|got| got.1))
     });
     is_killed(|| datagram.recv_from(&mut [0; 8]));
     times_out(|| socket.recv_from(&mut [0; 8]));

@@ -96,6 +96,35 @@ fn a_partition_that_stays_costs_the_connection_after_a_quarter_of_an_hour() {
 }
 
 #[test]
+fn a_reset_that_a_partition_has_swallowed_is_said_again_to_who_sends() {
+    sim::check(0..20, || -> io::Result<()> {
+        sim::host("deaf", [10, 0, 0, 1], || -> io::Result<()> {
+            let listener = TcpListener::bind("0.0.0.0:7")?;
+            // Two connections, each closed with a byte that was not read: that is a reset.
+            let conns = [listener.accept()?.0, listener.accept()?.0];
+            coop::time::sleep(Duration::from_secs(10))?;
+            drop(conns);
+            coop::time::sleep(Duration::MAX).map_err(io::Error::from)
+        })?;
+        coop::yield_now()?;
+        let (sends, ends) = (TcpStream::connect("deaf:7")?, TcpStream::connect("deaf:7")?);
+        sends.send_all(b"?")?;
+        ends.send_all(b"?")?;
+        coop::time::sleep(Duration::from_secs(5))?;
+        sim::net().partition("deaf", sim::ELSEWHERE);
+        coop::time::sleep(Duration::from_secs(10))?;
+        sim::net().heal("deaf", sim::ELSEWHERE);
+        let silence = coop::timeout(Duration::from_secs(60), || sends.recv(&mut [0; 1])).unwrap_err();
+        assert_eq!(silence.kind(), ErrorKind::TimedOut, "nobody repeats it to who says nothing");
+        sends.send_all(b"!")?;
+        assert_eq!(sends.recv(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        ends.shutdown(std::net::Shutdown::Write)?;
+        assert_eq!(ends.recv(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_crash_is_silent_and_after_the_restart_old_connections_are_reset() {
     sim::check(0..20, || -> io::Result<()> {
         let started = Rc::new(Cell::new(0));

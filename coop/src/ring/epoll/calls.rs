@@ -121,12 +121,7 @@ pub(in crate::ring) unsafe fn connect(sqe: &Sqe) -> i32 {
             libc::fcntl(sqe.fd, libc::F_SETFL, mode | libc::O_NONBLOCK);
         }
         let address = ptr::with_exposed_provenance(sqe.addr as usize);
-        let result = loop {
-            match answer(libc::connect(sqe.fd, address, sqe.off as libc::socklen_t)) {
-                result if result == -libc::EINTR => {}
-                result => break result,
-            }
-        };
+        let result = answer(libc::connect(sqe.fd, address, sqe.off as libc::socklen_t));
         if is_blocking {
             libc::fcntl(sqe.fd, libc::F_SETFL, mode);
         }

@@ -428,6 +428,7 @@ fn code(error: &io::Error) -> i32 {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::os::fd::FromRawFd;
     use std::os::unix::net::UnixStream;
 
     /// Enters until there are `count` completions.
@@ -505,6 +506,58 @@ mod tests {
         drop(theirs);
         ring.push(send.with_user_data(4));
         assert_eq!(completions(&ring, 1), [(4, -libc::EPIPE)]);
+    }
+
+    #[test]
+    fn of_two_that_are_ready_for_the_same_who_comes_too_late_waits_on() {
+        let ring = Epoll::new().unwrap();
+        // A pipe, whose reads are threads' calls, and a listener that does not block, whose accepts are made here.
+        let mut pipe = [0; 2];
+        // SAFETY: room for two descriptors, which are this test's from here on.
+        let (reads, writes) = unsafe {
+            assert_eq!(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC), 0);
+            (OwnedFd::from_raw_fd(pipe[0]), OwnedFd::from_raw_fd(pipe[1]))
+        };
+        let mut buffers = [[0u8; 4]; 2];
+        for (name, buffer) in (1..).zip(&mut buffers) {
+            let read = Sqe::read(reads.as_raw_fd(), buffer.as_mut_ptr(), 4, u64::MAX);
+            ring.push(read.with_user_data(name));
+        }
+        let mut writes = std::fs::File::from(writes);
+        writes.write_all(b"one").unwrap();
+        let first = completions(&ring, 1);
+        assert!(matches!(first[..], [(1 | 2, 3)]), "{first:?}");
+        writes.write_all(b"more").unwrap();
+        assert_eq!(completions(&ring, 1), [(3 - first[0].0, 4)]);
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        for name in [3, 4] {
+            ring.push(Sqe::accept_multishot(listener.as_raw_fd(), libc::SOCK_CLOEXEC).with_user_data(name));
+        }
+        let connect = || std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut peers = vec![connect()];
+        let first = completions(&ring, 1);
+        peers.push(connect());
+        let second = completions(&ring, 1);
+        let mut names = [first[0].0, second[0].0];
+        names.sort();
+        assert_eq!(names, [3, 4]);
+        for (_, fd) in [first[0], second[0]] {
+            assert!(fd >= 0, "{fd}");
+            // SAFETY: just accepted.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+    }
+
+    #[test]
+    fn who_says_that_it_will_not_wait_does_not() {
+        let ring = Epoll::new().unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut buffer = [0; 4];
+        let receive = Sqe::recv(ours.as_raw_fd(), buffer.as_mut_ptr(), 4, libc::MSG_DONTWAIT, 0);
+        ring.push(receive.with_user_data(1));
+        assert_eq!(completions(&ring, 1), [(1, -libc::EAGAIN)]);
     }
 
     #[test]

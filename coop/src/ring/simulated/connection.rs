@@ -359,7 +359,14 @@ impl Connection {
         let is_closed = revents & libc::POLLHUP != 0;
         let is_reset = revents & libc::POLLERR != 0 && socket::option(fd, libc::SO_ERROR) != 0
             || is_closed && Network::resets_when_closed(state, end.cookie);
-        let what = if is_reset { What::Reset } else { What::Finish };
+        let what = match is_reset {
+            true => {
+                // What is still on its way here is answered by another.
+                end.wire = None;
+                What::Reset
+            }
+            false => What::Finish,
+        };
         self.dispatch(1 - from, what, network, state);
     }
 
@@ -389,7 +396,11 @@ impl Connection {
                 return true;
             }
             let Some(wire) = end.wire.as_ref().map(AsRawFd::as_raw_fd) else {
+                let is_reset = matches!(packet.what, What::Reset);
                 end.forget_inbound();
+                if !is_reset && !self.knows_of_reset(1 - to) {
+                    self.dispatch(1 - to, What::Reset, network, state);
+                }
                 return true;
             };
             match &mut packet.what {
@@ -437,6 +448,13 @@ impl Connection {
         has_delivered
     }
 
+    /// Whether an end has been reset, or is about to be. That which was to reset it may be lost in a partition, and is then not repeated
+    /// of itself, but when this end sends something.
+    fn knows_of_reset(&self, end: usize) -> bool {
+        let End { wire, inbound, .. } = &self.ends[end];
+        wire.is_none() || inbound.iter().any(|packet| matches!(packet.what, What::Reset))
+    }
+
     /// The next packet to an end does not get there now.
     fn send_again(&mut self, to: usize, now: u64) {
         let end = &mut self.ends[to];
@@ -444,7 +462,7 @@ impl Connection {
         let again = end.again;
         end.again = (again * 2).min(SEND_AGAIN_MOST);
         match end.inbound.front_mut() {
-            // Nobody repeats these.
+            // Nobody repeats these before they are asked.
             Some(Packet { what: What::Reset, .. }) => end.forget_inbound(),
             Some(_) if now - since >= GIVE_UP => {
                 end.forget_inbound();
