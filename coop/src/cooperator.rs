@@ -214,12 +214,22 @@ impl Cooperator {
     ///
     /// # Safety
     /// `completion`, and all memory that `sqe` names, stay valid until the last completion was delivered.
-    #[inline]
+    #[inline(never)]
     pub(crate) unsafe fn submit(&self, sqe: Sqe, completion: &dyn Completion) -> u64 {
+        // SAFETY: the caller's promise.
+        unsafe { self.submit_here(sqe, completion) }
+    }
+
+    /// The same, inlined down to the ring's queue: so the submission is written there, and nowhere before.
+    ///
+    /// # Safety
+    /// As [`Cooperator::submit`].
+    #[inline(always)]
+    pub(crate) unsafe fn submit_here(&self, sqe: Sqe, completion: &dyn Completion) -> u64 {
         // SAFETY: the caller's promise; the lifetime of the borrow is covered by it.
         let user_data =
             unsafe { self.slots.insert(std::mem::transmute::<&dyn Completion, *const dyn Completion>(completion)) };
-        self.ring.push(sqe.with_user_data(user_data));
+        self.ring.push_here(sqe.with_user_data(user_data));
         self.scheduler.hasten(SUBMIT_WITHIN);
         user_data
     }

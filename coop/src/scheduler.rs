@@ -123,6 +123,25 @@ pub(crate) trait Tracer {
     fn ends(&self);
 }
 
+/// A fiber that is as good as parked: all that is left is the switch.
+#[must_use]
+pub(crate) struct Stopped {
+    from: *mut Context,
+    to: *const Context,
+}
+
+impl Stopped {
+    /// Returns when something has made the fiber runnable.
+    ///
+    /// # Safety
+    /// It is the next that the fiber does, which runs until then.
+    #[inline(always)]
+    pub(crate) unsafe fn switch(self) {
+        // SAFETY: see `Scheduler::go_on`.
+        unsafe { switch(self.from, self.to) };
+    }
+}
+
 /// A switch aborts.
 const FORBIDDEN: u8 = 1;
 /// A switch is shown to a tracer.
@@ -330,18 +349,24 @@ impl Scheduler {
     /// where the processor predicts that the task before would. All but the switch is done by one that returns first.
     #[inline(always)]
     pub(crate) fn park(&self, killable: bool) {
-        let (from, to) = self.stop(killable);
-        // SAFETY: see `go_on`.
-        unsafe { switch(from, to) };
+        // SAFETY: the switch is made at once.
+        unsafe { self.stop(killable).switch() };
     }
 
-    /// All of [`park`](Scheduler::park) but the switch: what to switch from, and to.
+    /// All of [`park`](Scheduler::park) but the switch.
     #[inline(never)]
-    fn stop(&self, killable: bool) -> (*mut Context, *const Context) {
+    fn stop(&self, killable: bool) -> Stopped {
+        self.stop_here(killable)
+    }
+
+    /// The same for one that does more before, and then returns to who makes the switch.
+    #[inline(always)]
+    pub(crate) fn stop_here(&self, killable: bool) -> Stopped {
         let me = self.running_fiber();
         self.show(me);
         me.state.set(State::Parked { killable });
-        self.go_on(me)
+        let (from, to) = self.go_on(me);
+        Stopped { from, to }
     }
 
     /// Shows a fiber that is about to wait, at the place it has noted, to whoever watches in debug builds.
@@ -434,7 +459,7 @@ impl Scheduler {
     }
 
     #[inline]
-    fn running_fiber(&self) -> &Fiber {
+    pub(crate) fn running_fiber(&self) -> &Fiber {
         debug_assert!(!self.running().is_null(), "only a task can wait");
         // SAFETY: callers run on a fiber, which stays where it is while it runs.
         unsafe { &*self.running() }

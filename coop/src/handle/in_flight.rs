@@ -1,10 +1,11 @@
 //! One submission to the ring, from push to last completion.
 
 use crate::cooperator::Cooperator;
-use crate::coordinator::{Coordinated, Coordinator, Settled, Wait};
+use crate::coordinator::Coordinator;
 use crate::error::Killed;
-use crate::fiber::Reason;
+use crate::fiber::{Fiber, Reason};
 use crate::ring::{Completion, Patience, Sqe};
+use crate::scheduler::{Scheduler, Stopped};
 use crate::task;
 use std::cell::Cell;
 use std::marker::PhantomPinned;
@@ -32,7 +33,7 @@ pub(crate) struct InFlight {
 // SAFETY: whoever submits with an `InFlight` keeps it in place until `is_flying` is false: that is `InFlight::submit`'s contract.
 unsafe impl Completion for InFlight {
     fn complete(&self, result: i32, _flags: u32, last: bool) {
-        self.result.set(if is_restart(result) { -libc::EINTR } else { result });
+        self.result.set(answer(result));
         if last {
             self.life.set(Life::Done);
             self.done.release();
@@ -40,10 +41,15 @@ unsafe impl Completion for InFlight {
     }
 }
 
-/// ERESTARTSYS and its kin, which a system call would never let out: an opening that a worker has begun, and that a cancel
-/// interrupts, answers with one of them.
-fn is_restart(result: i32) -> bool {
-    matches!(-result, 512..=514 | 516)
+/// A result as a system call would give it. ERESTARTSYS and its kin it would never let out: an opening that a worker has begun, and
+/// that a cancel interrupts, answers with one of them.
+fn answer(result: i32) -> i32 {
+    if matches!(-result, 512..=514 | 516) { -libc::EINTR } else { result }
+}
+
+/// Whether a result is one of an operation that a cancel has stopped before it had an effect.
+fn is_of_a_cancel(result: i32) -> bool {
+    result == -libc::ECANCELED || result == -libc::EINTR
 }
 
 impl InFlight {
@@ -104,7 +110,7 @@ impl InFlight {
 
     /// Whether a result says that the operation was stopped before it had an effect: by our cancel, and by nothing else.
     fn was_stopped(&self, result: i32) -> bool {
-        self.is_cancelled.get() && (result == -libc::ECANCELED || result == -libc::EINTR)
+        self.is_cancelled.get() && is_of_a_cancel(result)
     }
 
     /// Asks for an early end, once.
@@ -142,6 +148,107 @@ pub(crate) fn drain(
     done.wait(&cooperator.scheduler, false, 0, Reason::new("drain"), place);
 }
 
+/// A submission for whose result the running fiber waits, and for nothing else. It is on that fiber's stack.
+///
+/// An [`InFlight`] and a wait in its Coordinator's queue, in a third of the steps: the completion wakes the fiber, and the one who kills
+/// it does. Which of them it was, the fiber sees when it runs.
+pub(crate) struct Awaited {
+    /// None until the last completion.
+    result: Cell<Option<i32>>,
+    user_data: Cell<u64>,
+    fiber: *const Fiber,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: `Awaited::launch`'s caller keeps it in place until `Awaited::result` has returned, which is after the last completion.
+unsafe impl Completion for Awaited {
+    #[inline]
+    fn complete(&self, result: i32, _flags: u32, last: bool) {
+        if !last {
+            return;
+        }
+        self.result.set(Some(result));
+        // SAFETY: the fiber waits for this, so it has not ended, and this thread has its scheduler; or this is a child that a task
+        // has forked, where nobody goes on.
+        unsafe {
+            if let Some(scheduler) = Scheduler::current().as_ref() {
+                scheduler.unpark(&*self.fiber);
+            }
+        }
+    }
+}
+
+impl Awaited {
+    /// Of the running fiber.
+    #[inline(always)]
+    pub(crate) fn new(cooperator: &Cooperator) -> Self {
+        Awaited {
+            result: Cell::new(None),
+            user_data: Cell::new(0),
+            fiber: cooperator.scheduler.running(),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Pushes `sqe`, and does all of a wait but the switch, and [`result`](Awaited::result), which come next. Right after
+    /// [`task::begin`].
+    ///
+    /// To be inlined into a function that returns before the switch: one that returns after it returns to where the processor predicts
+    /// that the task before would.
+    ///
+    /// # Safety
+    /// This, and all memory that `sqe` names, stay in place until `result` has returned. Called once, by the running fiber.
+    #[inline(always)]
+    pub(crate) unsafe fn launch(
+        &self,
+        cooperator: &Cooperator,
+        sqe: Sqe,
+        reason: Reason,
+        place: &'static Location<'static>,
+    ) -> Stopped {
+        let scheduler = &cooperator.scheduler;
+        let fiber = scheduler.running_fiber();
+        debug_assert!(!fiber.is_killed());
+        // SAFETY: the caller's promise.
+        self.user_data.set(unsafe { cooperator.submit_here(sqe, self) });
+        fiber.wait_for(reason, place, scheduler.pass_time.get());
+        scheduler.stop_here(true)
+    }
+
+    /// What came of it, after the switch: a result that raced a kill is delivered, and only an operation that the cancel stopped before
+    /// it had an effect is `Killed`.
+    #[inline(always)]
+    pub(crate) fn result(&self, cooperator: &Cooperator, place: &'static Location<'static>) -> Result<i32, Killed> {
+        match self.result.get() {
+            Some(result) if result >= 0 => Ok(result),
+            _ => self.result_otherwise(cooperator, place),
+        }
+    }
+
+    /// It has failed, or is not over: something else has woken the fiber.
+    #[cold]
+    #[inline(never)]
+    fn result_otherwise(&self, cooperator: &Cooperator, place: &'static Location<'static>) -> Result<i32, Killed> {
+        let fiber = cooperator.scheduler.running_fiber();
+        let mut is_cancelled = false;
+        loop {
+            if let Some(result) = self.result.get() {
+                let result = answer(result);
+                return match is_cancelled && is_of_a_cancel(result) {
+                    true => Err(task::delivered(cooperator)),
+                    false => Ok(result),
+                };
+            }
+            if !is_cancelled && fiber.is_killed() {
+                cooperator.cancel(self.user_data.get());
+                is_cancelled = true;
+                fiber.wait_for(Reason::new("drain"), place, cooperator.scheduler.pass_time.get());
+            }
+            cooperator.scheduler.park(!is_cancelled);
+        }
+    }
+}
+
 /// Performs one submission and waits for its result; kill-checked. A result that raced a kill is delivered: only an operation
 /// that the cancel stopped before it had an effect is `Killed`.
 ///
@@ -154,20 +261,25 @@ pub(crate) unsafe fn perform(
     reason: Reason,
     place: &'static Location<'static>,
 ) -> Result<i32, Killed> {
-    let flight = InFlight::new();
-    let entry = Coordinated::new();
-    let wait = Wait::new(&cooperator.scheduler);
-    // SAFETY: this frame is left only when the flight is over: by its completion, or after `settle`. The rest is the caller's.
-    unsafe {
-        flight.submit(cooperator, sqe);
-        wait.enlist(&flight.done, &entry, 0);
+    /// # Safety
+    /// As [`Awaited::launch`].
+    #[inline(never)]
+    unsafe fn launch(
+        awaited: &Awaited,
+        cooperator: &Cooperator,
+        sqe: &Sqe,
+        reason: &Reason,
+        place: &'static Location<'static>,
+    ) -> Stopped {
+        // SAFETY: the caller's promise.
+        unsafe { awaited.launch(cooperator, *sqe, *reason, place) }
     }
-    if wait.park(&cooperator.scheduler, true, reason, place) == Settled::Killed {
-        flight.cancel(cooperator);
-        flight.settle(cooperator, place);
-        if flight.was_stopped(flight.result.get()) {
-            return Err(task::delivered(cooperator));
-        }
+    // Another wait may have come between this and the beginning of the call.
+    if cooperator.scheduler.running_fiber().is_killed() {
+        return Err(task::refuse(cooperator));
     }
-    Ok(flight.result.get())
+    let awaited = Awaited::new(cooperator);
+    // SAFETY: this frame is left only when the flight is over: when there is a result. The rest is the caller's promise.
+    unsafe { launch(&awaited, cooperator, &sqe, &reason, place).switch() };
+    awaited.result(cooperator, place)
 }

@@ -30,7 +30,7 @@ pub use started::Handle;
 
 pub(crate) use arm::{Readiness, Sealed};
 pub(crate) use flight::Flight;
-pub(crate) use in_flight::{InFlight, drain, perform};
+pub(crate) use in_flight::{Awaited, InFlight, drain, perform};
 pub(crate) use narrow::Narrow;
 pub(crate) use polled::{Blocking, Pollable, Polled, PolledFlight, call_when_ready, wait_ready};
 pub(crate) use queued::{Queued, Source};

@@ -6,9 +6,10 @@ use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
 use crate::error::Killed;
 use crate::fiber::{Detail, Reason};
-use crate::handle::{Arm, Operation, Pollable, Polled, Readiness, Sealed, perform};
+use crate::handle::{Arm, Awaited, Operation, Pollable, Polled, Readiness, Sealed};
 use crate::io::{Partial, Transfer, TransferFlight};
 use crate::ring::{POLL_FIRST, Sqe};
+use crate::scheduler::Stopped;
 use std::io;
 use std::os::fd::RawFd;
 use std::panic::Location;
@@ -121,24 +122,24 @@ impl<'a> Operation for Recv<'a> {
 #[inline]
 #[track_caller]
 pub(super) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
-    let cooperator = begin()?;
-    if buffer.is_empty() && socket.is_stream() {
-        return Ok(0);
-    }
-    if !socket.is_drained() {
-        match socket.try_recv(buffer, 0) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
-            result => {
-                cooperator.scheduler.spend_call();
-                return result;
-            }
-        }
-    }
-    let reason = Reason::on("recv", Detail::Descriptor(socket.fd()));
+    let place = Location::caller();
     loop {
-        let sqe = Sqe::recv(socket.fd(), buffer.as_mut_ptr(), buffer.len(), 0, POLL_FIRST);
-        // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
-        let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
+        let cooperator = begin()?;
+        if buffer.is_empty() && socket.is_stream() {
+            return Ok(0);
+        }
+        if !socket.is_drained()
+            && let Some(result) = unless_blocked(socket.try_recv(buffer, 0))
+        {
+            cooperator.scheduler.spend_call();
+            return result;
+        }
+        let awaited = Awaited::new(cooperator);
+        // SAFETY: `awaited` is on this frame, and the buffer is borrowed by it: it is left when there is a result.
+        let result = unsafe {
+            launch(&awaited, cooperator, socket.fd(), buffer.as_mut_ptr(), buffer.len(), place).switch();
+            awaited.result(cooperator, place)?
+        };
         match usize::try_from(result) {
             Ok(n) => {
                 socket.note_received(n, buffer.len());
@@ -148,6 +149,22 @@ pub(super) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
             Err(_) => return Err(io::Error::from_raw_os_error(-result)),
         }
     }
+}
+
+/// # Safety
+/// As [`Awaited::launch`]; `buffer` is writable for `len` bytes for as long.
+#[inline(never)]
+unsafe fn launch(
+    awaited: &Awaited,
+    cooperator: &Cooperator,
+    fd: RawFd,
+    buffer: *mut u8,
+    len: usize,
+    place: &'static Location<'static>,
+) -> Stopped {
+    let reason = Reason::on("recv", Detail::Descriptor(fd));
+    // SAFETY: the caller's promise.
+    unsafe { awaited.launch(cooperator, Sqe::recv(fd, buffer, len, 0, POLL_FIRST), reason, place) }
 }
 
 /// Receives until `buffer` is full.

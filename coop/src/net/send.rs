@@ -6,9 +6,10 @@ use crate::cooperator::Cooperator;
 use crate::coordinator::Wait;
 use crate::error::Killed;
 use crate::fiber::{Detail, Reason};
-use crate::handle::{Arm, Operation, Pollable, Polled, Readiness, Sealed, perform};
+use crate::handle::{Arm, Awaited, Operation, Pollable, Polled, Readiness, Sealed};
 use crate::io::{Partial, Transfer, TransferFlight};
 use crate::ring::Sqe;
+use crate::scheduler::Stopped;
 use std::io;
 use std::os::fd::RawFd;
 use std::panic::Location;
@@ -159,27 +160,43 @@ impl<'a> Operation for SendAll<'a> {
 #[inline]
 #[track_caller]
 pub(super) fn send(socket: &Socket, buffer: &[u8]) -> io::Result<usize> {
-    let cooperator = begin()?;
-    if !(cooperator.submits_together() && stays_cached(cooperator, socket, buffer.len())) {
-        match socket.try_send(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => {}
-            result => {
-                cooperator.scheduler.spend_call();
-                return result;
-            }
-        }
-    }
-    let reason = Reason::on("send", Detail::Descriptor(socket.fd()));
+    let place = Location::caller();
     loop {
-        let sqe = Sqe::send(socket.fd(), buffer.as_ptr(), buffer.len(), libc::MSG_NOSIGNAL);
-        // SAFETY: the buffer is borrowed by this frame, which `perform` does not let go of before the last completion.
-        let result = unsafe { perform(cooperator, sqe, reason, Location::caller())? };
+        let cooperator = begin()?;
+        if !(cooperator.submits_together() && stays_cached(cooperator, socket, buffer.len()))
+            && let Some(result) = unless_blocked(socket.try_send(buffer))
+        {
+            cooperator.scheduler.spend_call();
+            return result;
+        }
+        let awaited = Awaited::new(cooperator);
+        // SAFETY: `awaited` is on this frame, and the buffer is borrowed by it: it is left when there is a result.
+        let result = unsafe {
+            launch(&awaited, cooperator, socket.fd(), buffer.as_ptr(), buffer.len(), place).switch();
+            awaited.result(cooperator, place)?
+        };
         match usize::try_from(result) {
             Ok(n) => return Ok(n),
             Err(_) if result == -libc::EINTR => {}
             Err(_) => return Err(io::Error::from_raw_os_error(-result)),
         }
     }
+}
+
+/// # Safety
+/// As [`Awaited::launch`]; `buffer` is readable for `len` bytes for as long.
+#[inline(never)]
+unsafe fn launch(
+    awaited: &Awaited,
+    cooperator: &Cooperator,
+    fd: RawFd,
+    buffer: *const u8,
+    len: usize,
+    place: &'static Location<'static>,
+) -> Stopped {
+    let reason = Reason::on("send", Detail::Descriptor(fd));
+    // SAFETY: the caller's promise.
+    unsafe { awaited.launch(cooperator, Sqe::send(fd, buffer, len, libc::MSG_NOSIGNAL), reason, place) }
 }
 
 /// Sends all of `buffer`.

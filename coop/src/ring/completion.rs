@@ -10,6 +10,7 @@ pub(crate) struct Cqe {
 
 impl Cqe {
     /// `IORING_CQE_F_MORE`: the operation goes on, this was not its last completion.
+    #[inline]
     pub(crate) fn has_more(&self) -> bool {
         self.flags & (1 << 1) != 0
     }

@@ -44,23 +44,22 @@ impl Held {
         !self.is_some(&self.older)
     }
 
-    /// Keeps a receive without flags that is to wait first, if there is room and hope. Nothing else is ever kept.
+    /// Whether it is worth a try to keep this: a receive that is to wait first, while there is hope.
     #[inline(always)]
-    pub(super) fn keep(&self, sqe: &Sqe) -> bool {
+    pub(super) fn may_keep(&self, sqe: &Sqe) -> bool {
         if sqe.opcode != RECV || sqe.ioprio != POLL_FIRST {
             return false;
         }
         let passed_on = self.passed_on.get();
         if passed_on != 0 {
             self.passed_on.set(passed_on - 1);
-            return false;
         }
-        self.has_kept(sqe)
+        passed_on == 0
     }
 
-    #[inline(never)]
-    fn has_kept(&self, sqe: &Sqe) -> bool {
-        if sqe.flags != 0 || sqe.op_flags != 0 {
+    /// Keeps a receive without flags that is to wait first, if there is room. Nothing else is ever kept.
+    pub(super) fn keep(&self, sqe: &Sqe) -> bool {
+        if sqe.opcode != RECV || sqe.ioprio != POLL_FIRST || sqe.flags != 0 || sqe.op_flags != 0 {
             return false;
         }
         match self.len() {

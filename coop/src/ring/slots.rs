@@ -7,11 +7,20 @@ use super::{Completion, Cqe};
 use crate::count::Count;
 use std::cell::{Cell, RefCell, UnsafeCell};
 
+/// Of half a cache line.
 struct Slot {
-    generation: u32,
-    /// The next free slot while free; otherwise `LINGERING`, or nothing.
+    /// The user data of the operation in flight; while the slot is free that of the next it is for, marked with `FREE`.
+    key: u64,
+    /// The next free slot while free; otherwise `LINGERING`, or nothing that means anything.
     next: u32,
-    target: Option<*const dyn Completion>,
+    /// Where its completions go, while it is not free.
+    target: *const dyn Completion,
+}
+
+impl Slot {
+    fn is_in_flight(&self) -> bool {
+        self.key & FREE == 0
+    }
 }
 
 /// User data of submissions whose completion means nothing to anyone.
@@ -22,6 +31,12 @@ pub(crate) const BELL: u64 = 1;
 
 /// In an index: this is the user data of a cancel of that slot's operation.
 const CANCEL: u64 = 1 << 31;
+
+/// In a slot's key: no completion's user data is like this, since no index that leads to a slot has this bit.
+const FREE: u64 = CANCEL;
+
+/// What the key of a slot's operation and that of the next differ by.
+const GENERATION: u64 = 1 << 32;
 
 const NONE: u32 = u32::MAX;
 
@@ -62,61 +77,76 @@ impl Slots {
     ///
     /// # Safety
     /// `target` stays valid at its address until its last completion has been delivered.
+    #[inline(always)]
     pub(crate) unsafe fn insert(&self, target: *const dyn Completion) -> u64 {
-        // SAFETY: no other reference into the vector exists: this type is for one thread, and no method lets one out or
-        // calls out while holding one.
-        let slots = unsafe { &mut *self.slots.get() };
+        if self.free.get() == NONE {
+            self.grow();
+        }
         let index = self.free.get();
-        let index = if index == NONE {
-            slots.push(Slot { generation: 1, next: NONE, target: None });
-            slots.len() as u32 - 1
-        } else {
-            self.free.set(slots[index as usize].next);
-            index
-        };
-        let slot = &mut slots[index as usize];
-        (slot.next, slot.target) = (NONE, Some(target));
+        // SAFETY: the free slots are linked by their indices, and slots never go. No other reference into the vector exists: this
+        // type is for one thread, and no method lets one out or calls out while holding one.
+        let slot = unsafe { (&mut *self.slots.get()).get_unchecked_mut(index as usize) };
+        self.free.set(slot.next);
+        slot.target = target;
+        slot.key &= !FREE;
         self.inserted.add(1);
-        u64::from(slot.generation) << 32 | u64::from(index)
+        slot.key
+    }
+
+    /// Makes a slot, which is free, where no other is.
+    #[cold]
+    #[inline(never)]
+    fn grow(&self) {
+        struct Never;
+        // SAFETY: there is none.
+        unsafe impl Completion for Never {
+            fn complete(&self, _: i32, _: u32, _: bool) {}
+        }
+        // SAFETY: as in `insert`.
+        let slots = unsafe { &mut *self.slots.get() };
+        let index = u32::try_from(slots.len()).ok().filter(|index| u64::from(*index) < FREE);
+        let index = index.expect("as many operations as no memory holds");
+        // Generations begin with 1.
+        slots.push(Slot { key: GENERATION | FREE | u64::from(index), next: NONE, target: &Never });
+        self.free.set(index);
     }
 
     /// Delivers a completion to whom it belongs. The slot is free again once it was the last.
+    #[inline(always)]
     pub(crate) fn deliver(&self, cqe: Cqe) {
-        if cqe.user_data == NOBODY {
-            return;
-        }
-        let (generation, index) = ((cqe.user_data >> 32) as u32, cqe.user_data as u32);
+        let index = cqe.user_data as u32;
         // SAFETY: as in `insert`; the borrow ends before `complete` is called.
         let slots = unsafe { &mut *self.slots.get() };
-        let target = match slots.get_mut(index as usize) {
-            Some(slot) if slot.generation == generation && slot.target.is_some() => slot,
-            _ if cqe.user_data == BELL => {
-                self.has_rung.set(true);
-                return;
-            }
-            _ if cqe.user_data & CANCEL != 0 => return self.cancelled(cqe),
-            _ => {
-                self.strays.add(1);
-                return;
-            }
+        let slot = match slots.get_mut(index as usize) {
+            Some(slot) if slot.key == cqe.user_data => slot,
+            _ => return self.deliver_elsewhere(cqe),
         };
+        let target = slot.target;
         let last = !cqe.has_more();
-        let completion = if last {
+        if last {
             // Generation 0 is skipped: with slot 0 it would be `NOBODY`, with slot 1 `BELL`.
-            target.generation = target.generation.checked_add(1).unwrap_or(1);
-            if target.next == LINGERING {
+            slot.key = slot.key.checked_add(GENERATION).unwrap_or(GENERATION | u64::from(index)) | FREE;
+            if slot.next == LINGERING {
                 self.lingering.set(self.lingering.get() - 1);
             }
-            target.next = self.free.replace(index);
+            slot.next = self.free.replace(index);
             self.ended.add(1);
-            target.target.take()
         } else {
             self.more.add(1);
-            target.target
-        };
-        if let Some(completion) = completion {
-            // SAFETY: `insert`'s caller keeps the target valid until its last completion, which is this one or later.
-            unsafe { (*completion).complete(cqe.result, cqe.flags, last) };
+        }
+        // SAFETY: `insert`'s caller keeps the target valid until its last completion, which is this one or later.
+        unsafe { (*target).complete(cqe.result, cqe.flags, last) };
+    }
+
+    /// What a completion means that is no operation's.
+    #[cold]
+    #[inline(never)]
+    fn deliver_elsewhere(&self, cqe: Cqe) {
+        match cqe.user_data {
+            NOBODY => {}
+            BELL => self.has_rung.set(true),
+            user_data if user_data & CANCEL != 0 => self.cancelled(cqe),
+            _ => self.strays.add(1),
         }
     }
 
@@ -130,16 +160,15 @@ impl Slots {
     #[cold]
     fn cancelled(&self, cqe: Cqe) {
         let target = cqe.user_data & !CANCEL;
-        let (generation, index) = ((target >> 32) as u32, target as u32);
         // SAFETY: as in `insert`.
-        match unsafe { &*self.slots.get() }.get(index as usize) {
-            Some(slot) if slot.generation == generation && slot.target.is_some() => {
+        match unsafe { &*self.slots.get() }.get(target as u32 as usize) {
+            Some(slot) if slot.key == target => {
                 if cqe.result == -libc::ENOENT && slot.next != LINGERING {
                     self.missed.borrow_mut().push(target);
                 }
             }
             // It has ended.
-            Some(slot) if slot.generation > generation => {}
+            Some(slot) if slot.key >> 32 > target >> 32 => {}
             _ => self.strays.add(1),
         }
     }
@@ -147,11 +176,9 @@ impl Slots {
     /// Notes that of an operation only the last completion is still to come: that it may never come, that no cancel brings it, and
     /// that its target needs nothing of this thread's meanwhile.
     pub(crate) fn linger(&self, user_data: u64) {
-        let (generation, index) = ((user_data >> 32) as u32, user_data as u32);
         // SAFETY: as in `insert`.
-        if let Some(slot) = unsafe { &mut *self.slots.get() }.get_mut(index as usize)
-            && slot.generation == generation
-            && slot.target.is_some()
+        if let Some(slot) = unsafe { &mut *self.slots.get() }.get_mut(user_data as u32 as usize)
+            && slot.key == user_data
             && slot.next != LINGERING
         {
             slot.next = LINGERING;
@@ -176,8 +203,7 @@ impl Slots {
     pub(crate) fn all(&self) -> Vec<u64> {
         // SAFETY: as in `insert`.
         let slots = unsafe { &*self.slots.get() };
-        let flying = slots.iter().zip(0u64..).filter(|(slot, _)| slot.target.is_some() && slot.next != LINGERING);
-        flying.map(|(slot, index)| u64::from(slot.generation) << 32 | index).collect()
+        slots.iter().filter(|slot| slot.is_in_flight() && slot.next != LINGERING).map(|slot| slot.key).collect()
     }
 
     /// Operations without a last completion yet.

@@ -113,6 +113,7 @@ impl Sqe {
         Sqe { opcode: POLL_ADD, fd, op_flags: events, ..Sqe::default() }
     }
 
+    #[inline]
     pub(crate) fn recv(fd: RawFd, buffer: *mut u8, len: usize, flags: i32, ioprio: u16) -> Self {
         Sqe { opcode: RECV, fd, addr: buffer as u64, len: clamp(len), op_flags: flags as u32, ioprio, ..Sqe::default() }
     }
@@ -123,6 +124,7 @@ impl Sqe {
         Sqe { opcode: RECV, flags: BUFFER_SELECT, fd, ioprio: RECV_MULTISHOT, buf_index: group, ..Sqe::default() }
     }
 
+    #[inline]
     pub(crate) fn send(fd: RawFd, buffer: *const u8, len: usize, flags: i32) -> Self {
         Sqe { opcode: SEND, fd, addr: buffer as u64, len: clamp(len), op_flags: flags as u32, ..Sqe::default() }
     }
@@ -255,10 +257,12 @@ impl Sqe {
         Sqe { flags: self.flags | 1 << 4, ..self }
     }
 
+    #[inline]
     pub(crate) fn with_user_data(self, user_data: u64) -> Self {
         Sqe { user_data, ..self }
     }
 
+    #[inline]
     pub(super) fn into_entry(self) -> io_uring::squeue::Entry {
         // SAFETY: `Entry` is `repr(C)` around the same kernel struct: 64 bytes (asserted above), every bit pattern valid.
         unsafe { std::mem::transmute(self) }
@@ -266,6 +270,7 @@ impl Sqe {
 }
 
 /// The kernel moves at most `MAX_RW_COUNT` bytes a call; a length that does not fit 32 bits becomes a short transfer.
+#[inline]
 fn clamp(len: usize) -> u32 {
     len.min(0x7fff_f000) as u32
 }

@@ -40,6 +40,8 @@ pub(crate) struct Uring {
     overflows: Count,
     /// Receives that were pushed after all that stands in the queue, and what came of the last that a call was enough for.
     held: Held,
+    /// Nothing is held, and nothing is in the backlog: what is pushed goes straight into the queue.
+    is_straight: Cell<bool>,
     found: Cell<Option<Cqe>>,
 }
 
@@ -112,6 +114,7 @@ impl Uring {
             backlog: RefCell::default(),
             overflows: Count::new(0),
             held: Held::new(),
+            is_straight: Cell::new(true),
             found: Cell::new(None),
         }
     }
@@ -158,7 +161,15 @@ impl Uring {
     }
 
     /// Moves the backlog into the submission queue as far as it goes.
+    #[inline]
     fn refill(&self) {
+        if !self.is_straight.get() {
+            self.refill_some();
+        }
+    }
+
+    #[cold]
+    fn refill_some(&self) {
         let mut backlog = self.backlog.borrow_mut();
         while let Some(sqe) = backlog.front() {
             if !self.try_push(sqe) {
@@ -166,27 +177,52 @@ impl Uring {
             }
             backlog.pop_front();
         }
+        drop(backlog);
+        self.straighten();
     }
 
+    /// Whether anything stands before what is pushed next, after a change of either.
+    fn straighten(&self) {
+        self.is_straight.set(self.held.is_empty() && self.backlog.borrow().is_empty());
+    }
+
+    #[inline(always)]
     fn try_push(&self, sqe: &Sqe) -> bool {
         // SAFETY: see `ring`. That the memory an entry names stays valid is upheld by whoever pushes it.
         unsafe { (*self.ring.get()).submission_shared().push(&sqe.into_entry()).is_ok() }
     }
 
-    /// Queues an entry behind those that are queued.
+    /// [`Ring::push`], inlined: the submission is written to where the kernel reads it.
     #[inline(always)]
-    fn queue(&self, sqe: Sqe) {
-        if self.backlog.borrow().is_empty() && self.try_push(&sqe) {
-            return;
+    pub(super) fn push_here(&self, sqe: Sqe) {
+        let may_keep = self.held.may_keep(&sqe);
+        if may_keep || !self.is_straight.get() || !self.try_push(&sqe) {
+            self.push_otherwise(sqe, may_keep);
         }
-        self.queue_behind(sqe);
     }
 
-    /// The queue is full: hands it over, without waiting. Whatever the kernel says, the entry is kept.
+    /// What cannot go into the queue at once, or need not.
     #[cold]
-    fn queue_behind(&self, sqe: Sqe) {
-        self.backlog.borrow_mut().push_back(sqe);
-        let _ = self.enter(Patience::None);
+    #[inline(never)]
+    fn push_otherwise(&self, sqe: Sqe, may_keep: bool) {
+        if may_keep && self.held.keep(&sqe) {
+            self.is_straight.set(false);
+            return;
+        }
+        if !self.held.is_empty() {
+            self.release();
+        }
+        self.queue(sqe);
+    }
+
+    /// Queues an entry behind those that are queued. Where the queue is full it is handed over, without waiting; whatever the kernel
+    /// says, the entry is kept.
+    fn queue(&self, sqe: Sqe) {
+        if !(self.backlog.borrow().is_empty() && self.try_push(&sqe)) {
+            self.backlog.borrow_mut().push_back(sqe);
+            self.is_straight.set(false);
+            let _ = self.enter(Patience::None);
+        }
     }
 
     #[inline(always)]
@@ -219,6 +255,7 @@ impl Uring {
         while let Some(sqe) = self.held.take() {
             self.queue(sqe);
         }
+        self.straighten();
     }
 
     /// Before a wait: whether a call is enough for the oldest receive that is held. Not while anything else is to be submitted or
@@ -235,6 +272,7 @@ impl Uring {
         };
         if is_quiet && self.backlog.borrow().is_empty() {
             self.found.set(self.held.attempt());
+            self.straighten();
         }
         // SAFETY: read where it is; the cell is for one thread, and nothing is called meanwhile.
         unsafe { (*self.found.as_ptr()).is_some() }
@@ -249,13 +287,7 @@ impl Drop for Uring {
 
 impl Ring for Uring {
     fn push(&self, sqe: Sqe) {
-        if self.held.keep(&sqe) {
-            return;
-        }
-        if !self.held.is_empty() {
-            self.release();
-        }
-        self.queue(sqe);
+        self.push_here(sqe);
     }
 
     fn unsubmitted(&self) -> usize {
@@ -272,7 +304,7 @@ impl Ring for Uring {
             let flagged = submission.taskrun() || submission.cq_overflow();
             (!submission.is_empty(), flagged, !ring.completion_shared().is_empty())
         };
-        queued || flagged || completed || !self.held.is_empty() || !self.backlog.borrow().is_empty()
+        queued || flagged || completed || !self.is_straight.get()
     }
 
     fn enter(&self, patience: Patience) -> io::Result<()> {

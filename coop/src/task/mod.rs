@@ -23,7 +23,7 @@ pub use spawn::{Options, TaskBuilder, spawn};
 
 pub(crate) use join::Joining;
 use joiner::Joiner;
-pub(crate) use kill::{is_refused, refuse_unless};
+pub(crate) use kill::{is_refused, refuse, refuse_unless};
 pub(crate) use scope::{Pending, PendingVtable};
 pub use spawn::{spawn_described, spawn_in_scope};
 pub use together::{Join, join};

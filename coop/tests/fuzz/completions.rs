@@ -162,10 +162,10 @@ fn age(slots: &Slots, number: u8) {
     let slots = unsafe { &mut *slots.slots.get() };
     let count = slots.len();
     if let Some(slot) = slots.get_mut(usize::from(number) % count.max(1))
-        && slot.target.is_none()
-        && slot.generation < u32::MAX - 3
+        && !slot.is_in_flight()
+        && slot.key >> 32 < u64::from(u32::MAX - 3)
     {
-        slot.generation = u32::MAX;
+        slot.key |= u64::from(u32::MAX) << 32;
     }
 }
 
