@@ -214,24 +214,31 @@ impl Cooperator {
     ///
     /// # Safety
     /// `completion`, and all memory that `sqe` names, stay valid until the last completion was delivered.
-    #[inline(never)]
     pub(crate) unsafe fn submit(&self, sqe: Sqe, completion: &dyn Completion) -> u64 {
-        // SAFETY: the caller's promise.
-        unsafe { self.submit_here(sqe, completion) }
+        // SAFETY: the caller's promise; the lifetime of the borrow is covered by it.
+        let user_data =
+            unsafe { self.slots.insert(std::mem::transmute::<&dyn Completion, *const dyn Completion>(completion)) };
+        self.ring.push(sqe.with_user_data(user_data));
+        self.scheduler.hasten(SUBMIT_WITHIN);
+        user_data
     }
 
-    /// The same, inlined down to the ring's queue: so the submission is written there, and nowhere before.
+    /// The same where it takes no call: on a ring of the kernel's, in whose queue there is a place. There the submission is written, and
+    /// nowhere before. None, and nothing has changed: it has to be done by [`submit`](Cooperator::submit).
     ///
     /// # Safety
     /// As [`Cooperator::submit`].
     #[inline(always)]
-    pub(crate) unsafe fn submit_here(&self, sqe: Sqe, completion: &dyn Completion) -> u64 {
-        // SAFETY: the caller's promise; the lifetime of the borrow is covered by it.
-        let user_data =
-            unsafe { self.slots.insert(std::mem::transmute::<&dyn Completion, *const dyn Completion>(completion)) };
-        self.ring.push_here(sqe.with_user_data(user_data));
+    pub(crate) unsafe fn submit_quickly<C: Completion + 'static>(&self, sqe: Sqe, completion: &C) -> Option<u64> {
+        if !self.slots.has_free() {
+            return None;
+        }
+        let place = self.ring.place_for(&sqe)?;
+        // SAFETY: the caller's promise; there is a free slot.
+        let user_data = unsafe { self.slots.insert_free(completion) };
+        place.put(sqe.with_user_data(user_data));
         self.scheduler.hasten(SUBMIT_WITHIN);
-        user_data
+        Some(user_data)
     }
 
     /// Whether to submit a call that could as well be made at once: other tasks are ready, and are likely to have something for the

@@ -150,30 +150,28 @@ pub(crate) fn drain(
 
 /// A submission for whose result the running fiber waits, and for nothing else. It is on that fiber's stack.
 ///
-/// An [`InFlight`] and a wait in its Coordinator's queue, in a third of the steps: the completion wakes the fiber, and the one who kills
-/// it does. Which of them it was, the fiber sees when it runs.
+/// An [`InFlight`] and a wait in its Coordinator's queue, in a third of the steps: the completion wakes the fiber, and so does a kill.
+/// Which of them it was, the fiber sees when it runs.
 pub(crate) struct Awaited {
-    /// None until the last completion.
-    result: Cell<Option<i32>>,
+    /// `PENDING` until the last completion.
+    result: Cell<i32>,
     user_data: Cell<u64>,
     fiber: *const Fiber,
+    scheduler: *const Scheduler,
     _pinned: PhantomPinned,
 }
+
+/// No operation's result: the one that cannot be negated (see `Uring::reap`).
+const PENDING: i32 = i32::MIN;
 
 // SAFETY: `Awaited::launch`'s caller keeps it in place until `Awaited::result` has returned, which is after the last completion.
 unsafe impl Completion for Awaited {
     #[inline]
     fn complete(&self, result: i32, _flags: u32, last: bool) {
-        if !last {
-            return;
-        }
-        self.result.set(Some(result));
-        // SAFETY: the fiber waits for this, so it has not ended, and this thread has its scheduler; or this is a child that a task
-        // has forked, where nobody goes on.
-        unsafe {
-            if let Some(scheduler) = Scheduler::current().as_ref() {
-                scheduler.unpark(&*self.fiber);
-            }
+        if last {
+            self.result.set(result);
+            // SAFETY: the fiber waits for this, so it has not ended, and its scheduler is there, whose thread this is.
+            unsafe { (*self.scheduler).unpark(&*self.fiber) };
         }
     }
 }
@@ -182,10 +180,12 @@ impl Awaited {
     /// Of the running fiber.
     #[inline(always)]
     pub(crate) fn new(cooperator: &Cooperator) -> Self {
+        let scheduler = &cooperator.scheduler;
         Awaited {
-            result: Cell::new(None),
+            result: Cell::new(PENDING),
             user_data: Cell::new(0),
-            fiber: cooperator.scheduler.running(),
+            fiber: scheduler.running(),
+            scheduler,
             _pinned: PhantomPinned,
         }
     }
@@ -206,11 +206,43 @@ impl Awaited {
         reason: Reason,
         place: &'static Location<'static>,
     ) -> Stopped {
+        // SAFETY: the caller's promise.
+        match unsafe { cooperator.submit_quickly(sqe, self) } {
+            Some(user_data) => self.launched(cooperator, user_data, reason, place),
+            // SAFETY: as above.
+            None => unsafe { self.launch_by_calls(cooperator, &{ sqe }, &reason, place) },
+        }
+    }
+
+    /// As [`launch`](Awaited::launch), however many steps it takes.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(never)]
+    unsafe fn launch_by_calls(
+        &self,
+        cooperator: &Cooperator,
+        sqe: &Sqe,
+        reason: &Reason,
+        place: &'static Location<'static>,
+    ) -> Stopped {
+        // SAFETY: the caller's promise.
+        let user_data = unsafe { cooperator.submit(*sqe, self) };
+        self.launched(cooperator, user_data, *reason, place)
+    }
+
+    #[inline(always)]
+    fn launched(
+        &self,
+        cooperator: &Cooperator,
+        user_data: u64,
+        reason: Reason,
+        place: &'static Location<'static>,
+    ) -> Stopped {
         let scheduler = &cooperator.scheduler;
         let fiber = scheduler.running_fiber();
         debug_assert!(!fiber.is_killed());
-        // SAFETY: the caller's promise.
-        self.user_data.set(unsafe { cooperator.submit_here(sqe, self) });
+        self.user_data.set(user_data);
         fiber.wait_for(reason, place, scheduler.pass_time.get());
         scheduler.stop_here(true)
     }
@@ -219,10 +251,8 @@ impl Awaited {
     /// it had an effect is `Killed`.
     #[inline(always)]
     pub(crate) fn result(&self, cooperator: &Cooperator, place: &'static Location<'static>) -> Result<i32, Killed> {
-        match self.result.get() {
-            Some(result) if result >= 0 => Ok(result),
-            _ => self.result_otherwise(cooperator, place),
-        }
+        let result = self.result.get();
+        if result >= 0 { Ok(result) } else { self.result_otherwise(cooperator, place) }
     }
 
     /// It has failed, or is not over: something else has woken the fiber.
@@ -232,8 +262,8 @@ impl Awaited {
         let fiber = cooperator.scheduler.running_fiber();
         let mut is_cancelled = false;
         loop {
-            if let Some(result) = self.result.get() {
-                let result = answer(result);
+            if self.result.get() != PENDING {
+                let result = answer(self.result.get());
                 return match is_cancelled && is_of_a_cancel(result) {
                     true => Err(task::delivered(cooperator)),
                     false => Ok(result),
@@ -261,25 +291,12 @@ pub(crate) unsafe fn perform(
     reason: Reason,
     place: &'static Location<'static>,
 ) -> Result<i32, Killed> {
-    /// # Safety
-    /// As [`Awaited::launch`].
-    #[inline(never)]
-    unsafe fn launch(
-        awaited: &Awaited,
-        cooperator: &Cooperator,
-        sqe: &Sqe,
-        reason: &Reason,
-        place: &'static Location<'static>,
-    ) -> Stopped {
-        // SAFETY: the caller's promise.
-        unsafe { awaited.launch(cooperator, *sqe, *reason, place) }
-    }
     // Another wait may have come between this and the beginning of the call.
     if cooperator.scheduler.running_fiber().is_killed() {
         return Err(task::refuse(cooperator));
     }
     let awaited = Awaited::new(cooperator);
     // SAFETY: this frame is left only when the flight is over: when there is a result. The rest is the caller's promise.
-    unsafe { launch(&awaited, cooperator, &sqe, &reason, place).switch() };
+    unsafe { awaited.launch_by_calls(cooperator, &sqe, &reason, place).switch() };
     awaited.result(cooperator, place)
 }

@@ -225,6 +225,10 @@ fn stays_cached(cooperator: &Cooperator, socket: &Socket, len: usize) -> bool {
     const MUCH: usize = 128 * 1024;
     /// About the part of a processor's caches that is one core's.
     const CACHE: u64 = 4 << 20;
-    let all = || cooperator.scheduler.pulse().ready() + cooperator.in_flight() as u64;
-    len <= LITTLE || socket.is_drained() || len.min(MUCH) as u64 * all() <= CACHE
+    #[inline(never)]
+    fn fits(cooperator: &Cooperator, len: usize) -> bool {
+        let all = cooperator.scheduler.pulse().ready() + cooperator.in_flight() as u64;
+        len.min(MUCH) as u64 * all <= CACHE
+    }
+    len <= LITTLE || socket.is_drained() || fits(cooperator, len)
 }

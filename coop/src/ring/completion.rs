@@ -1,6 +1,7 @@
 //! What comes back.
 
-/// One completion entry.
+/// One completion entry: `struct io_uring_cqe`.
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cqe {
     pub(crate) user_data: u64,

@@ -163,8 +163,7 @@ fn no_flag_but_one_is_taken() {
 #[test]
 fn nothing_can_be_registered_and_nothing_lifted() {
     let ring = hardened();
-    // SAFETY: the ring is this test's alone.
-    let fd: RawFd = unsafe { (*ring.ring()).as_raw_fd() };
+    let fd: RawFd = ring.ring().as_raw_fd();
     let refusals = (0..=40u32).filter(|opcode| {
         // SAFETY: no kernel reads anything of a null argument without entries.
         let result = unsafe { libc::syscall(libc::SYS_io_uring_register, fd, *opcode, ptr::null::<u8>(), 0) };

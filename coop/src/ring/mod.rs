@@ -14,6 +14,7 @@ mod faulty;
 mod hardened_tests;
 mod held;
 mod provided;
+mod queues;
 mod simulated;
 mod slots;
 mod submission;
@@ -24,6 +25,7 @@ pub(crate) use epoll::Epoll;
 pub(crate) use faulty::Faulty;
 pub use faulty::{Fault, Faults, Moment};
 pub(crate) use provided::{GROUP, Provided};
+pub(crate) use queues::Place;
 pub(crate) use simulated::{Behaviour, Chance, Choice, ELSEWHERE, Network, Quieted, Simulated, address_in};
 pub(crate) use slots::{BELL, Slots};
 pub(crate) use submission::{AT_POSITION, POLL_FIRST, Sqe};
@@ -131,12 +133,13 @@ impl Driver {
         }
     }
 
-    /// [`Ring::push`], inlined for the ring that most programs run on.
+    /// Where a submission like this one can be written, for the kernel to read it there. None, and nothing has changed: it has to be
+    /// [pushed](Ring::push).
     #[inline(always)]
-    pub(crate) fn push_here(&self, sqe: Sqe) {
+    pub(crate) fn place_for(&self, sqe: &Sqe) -> Option<Place<'_>> {
         match self {
-            Driver::Uring(ring) => ring.push_here(sqe),
-            _ => self.push(sqe),
+            Driver::Uring(ring) => ring.place_for(sqe),
+            _ => None,
         }
     }
 

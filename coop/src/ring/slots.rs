@@ -18,6 +18,15 @@ struct Slot {
 }
 
 impl Slot {
+    fn free(index: u32) -> Self {
+        struct Never;
+        // SAFETY: there is none that anything leads to.
+        unsafe impl Completion for Never {
+            fn complete(&self, _: i32, _: u32, _: bool) {}
+        }
+        Slot { key: FREE | u64::from(index), next: NONE, target: &Never }
+    }
+
     fn is_in_flight(&self) -> bool {
         self.key & FREE == 0
     }
@@ -26,8 +35,11 @@ impl Slot {
 /// User data of submissions whose completion means nothing to anyone.
 pub(crate) const NOBODY: u64 = 0;
 
-/// User data of the messages by which other threads ring: of no slot's either, since generations begin with 1.
+/// User data of the messages by which other threads ring.
 pub(crate) const BELL: u64 = 1;
+
+/// The slots before this one are nobody's, in any generation: their user data would be the two above.
+const FIRST: u32 = 2;
 
 /// In an index: this is the user data of a cancel of that slot's operation.
 const CANCEL: u64 = 1 << 31;
@@ -61,7 +73,7 @@ pub(crate) struct Slots {
 impl Slots {
     pub(crate) fn new() -> Self {
         Slots {
-            slots: UnsafeCell::new(Vec::new()),
+            slots: UnsafeCell::new((0..FIRST).map(Slot::free).collect()),
             free: Cell::new(NONE),
             inserted: Count::new(0),
             ended: Count::new(0),
@@ -77,37 +89,46 @@ impl Slots {
     ///
     /// # Safety
     /// `target` stays valid at its address until its last completion has been delivered.
-    #[inline(always)]
+    #[inline]
     pub(crate) unsafe fn insert(&self, target: *const dyn Completion) -> u64 {
-        if self.free.get() == NONE {
+        if !self.has_free() {
             self.grow();
         }
-        let index = self.free.get();
+        // SAFETY: the caller's promise.
+        unsafe { self.insert_free(target) }
+    }
+
+    /// Whether there is a slot that is free.
+    #[inline(always)]
+    pub(crate) fn has_free(&self) -> bool {
+        self.free.get() != NONE
+    }
+
+    /// [`Slots::insert`] where there is one.
+    ///
+    /// # Safety
+    /// As for that; and there is.
+    #[inline(always)]
+    pub(crate) unsafe fn insert_free(&self, target: *const dyn Completion) -> u64 {
         // SAFETY: the free slots are linked by their indices, and slots never go. No other reference into the vector exists: this
         // type is for one thread, and no method lets one out or calls out while holding one.
-        let slot = unsafe { (&mut *self.slots.get()).get_unchecked_mut(index as usize) };
+        let slot = unsafe { (&mut *self.slots.get()).get_unchecked_mut(self.free.get() as usize) };
+        let user_data = slot.key ^ FREE;
         self.free.set(slot.next);
-        slot.target = target;
-        slot.key &= !FREE;
+        (slot.key, slot.target) = (user_data, target);
         self.inserted.add(1);
-        slot.key
+        user_data
     }
 
     /// Makes a slot, which is free, where no other is.
     #[cold]
     #[inline(never)]
     fn grow(&self) {
-        struct Never;
-        // SAFETY: there is none.
-        unsafe impl Completion for Never {
-            fn complete(&self, _: i32, _: u32, _: bool) {}
-        }
-        // SAFETY: as in `insert`.
+        // SAFETY: as in `insert_free`.
         let slots = unsafe { &mut *self.slots.get() };
         let index = u32::try_from(slots.len()).ok().filter(|index| u64::from(*index) < FREE);
         let index = index.expect("as many operations as no memory holds");
-        // Generations begin with 1.
-        slots.push(Slot { key: GENERATION | FREE | u64::from(index), next: NONE, target: &Never });
+        slots.push(Slot::free(index));
         self.free.set(index);
     }
 
@@ -115,27 +136,26 @@ impl Slots {
     #[inline(always)]
     pub(crate) fn deliver(&self, cqe: Cqe) {
         let index = cqe.user_data as u32;
-        // SAFETY: as in `insert`; the borrow ends before `complete` is called.
+        // SAFETY: as in `insert_free`; the borrow ends before `complete` is called.
         let slots = unsafe { &mut *self.slots.get() };
         let slot = match slots.get_mut(index as usize) {
             Some(slot) if slot.key == cqe.user_data => slot,
             _ => return self.deliver_elsewhere(cqe),
         };
         let target = slot.target;
-        let last = !cqe.has_more();
-        if last {
-            // Generation 0 is skipped: with slot 0 it would be `NOBODY`, with slot 1 `BELL`.
-            slot.key = slot.key.checked_add(GENERATION).unwrap_or(GENERATION | u64::from(index)) | FREE;
-            if slot.next == LINGERING {
-                self.lingering.set(self.lingering.get() - 1);
-            }
-            slot.next = self.free.replace(index);
-            self.ended.add(1);
-        } else {
+        if cqe.has_more() {
             self.more.add(1);
+            // SAFETY: `insert`'s caller keeps the target valid until its last completion, which is a later one.
+            return unsafe { (*target).complete(cqe.result, cqe.flags, false) };
         }
-        // SAFETY: `insert`'s caller keeps the target valid until its last completion, which is this one or later.
-        unsafe { (*target).complete(cqe.result, cqe.flags, last) };
+        slot.key = cqe.user_data.wrapping_add(GENERATION | FREE);
+        if slot.next == LINGERING {
+            self.lingering.set(self.lingering.get() - 1);
+        }
+        slot.next = self.free.replace(index);
+        self.ended.add(1);
+        // SAFETY: as above, of which this is the last.
+        unsafe { (*target).complete(cqe.result, cqe.flags, true) };
     }
 
     /// What a completion means that is no operation's.
@@ -160,7 +180,7 @@ impl Slots {
     #[cold]
     fn cancelled(&self, cqe: Cqe) {
         let target = cqe.user_data & !CANCEL;
-        // SAFETY: as in `insert`.
+        // SAFETY: as in `insert_free`.
         match unsafe { &*self.slots.get() }.get(target as u32 as usize) {
             Some(slot) if slot.key == target => {
                 if cqe.result == -libc::ENOENT && slot.next != LINGERING {
@@ -176,7 +196,7 @@ impl Slots {
     /// Notes that of an operation only the last completion is still to come: that it may never come, that no cancel brings it, and
     /// that its target needs nothing of this thread's meanwhile.
     pub(crate) fn linger(&self, user_data: u64) {
-        // SAFETY: as in `insert`.
+        // SAFETY: as in `insert_free`.
         if let Some(slot) = unsafe { &mut *self.slots.get() }.get_mut(user_data as u32 as usize)
             && slot.key == user_data
             && slot.next != LINGERING
@@ -201,7 +221,7 @@ impl Slots {
 
     /// The user data of every operation that has not ended, and does not linger.
     pub(crate) fn all(&self) -> Vec<u64> {
-        // SAFETY: as in `insert`.
+        // SAFETY: as in `insert_free`.
         let slots = unsafe { &*self.slots.get() };
         slots.iter().filter(|slot| slot.is_in_flight() && slot.next != LINGERING).map(|slot| slot.key).collect()
     }

@@ -262,7 +262,7 @@ impl Sqe {
         Sqe { user_data, ..self }
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(super) fn into_entry(self) -> io_uring::squeue::Entry {
         // SAFETY: `Entry` is `repr(C)` around the same kernel struct: 64 bytes (asserted above), every bit pattern valid.
         unsafe { std::mem::transmute(self) }

@@ -2,13 +2,14 @@
 
 use super::enter::{self, Target};
 use super::held::Held;
+use super::queues::{Place, Queues};
 use super::submission::USED;
 use super::{Cqe, Patience, Ring, Sqe};
 use crate::count::Count;
 use crate::sys;
 use io_uring::register::{Probe, Restriction};
 use io_uring::{IoUring, Submitter, squeue};
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -32,8 +33,8 @@ pub(crate) enum NotHardened {
 
 /// io_uring, created, entered and destroyed on one thread.
 pub(crate) struct Uring {
-    /// Only touched between the start and the end of one method, none of which calls out while it holds a queue.
-    ring: UnsafeCell<IoUring>,
+    ring: IoUring,
+    queues: Queues,
     target: Target,
     /// What did not fit the submission queue when the kernel would take nothing.
     backlog: RefCell<VecDeque<Sqe>>,
@@ -61,7 +62,7 @@ impl Uring {
 
     /// A ring both of whose queues have so many entries, for tests of what overflows them.
     pub(super) fn small(entries: u32, task_run: TaskRun) -> io::Result<Self> {
-        Ok(Self::over(Self::build(entries, entries, task_run, false)?))
+        Self::build(entries, entries, task_run, false)
     }
 
     /// Lays down what a ring that was made disabled may do, and enables it. From then on nobody can change that.
@@ -103,28 +104,28 @@ impl Uring {
                 Err(error) => return Err(error),
             }
         };
-        Ok(Self::over(ring))
+        Ok(ring)
     }
 
-    fn over(ring: IoUring) -> Self {
-        let target = Target::register(ring.as_raw_fd());
-        Uring {
-            ring: UnsafeCell::new(ring),
-            target,
+    fn over(ring: IoUring) -> io::Result<Self> {
+        Ok(Uring {
+            queues: Queues::of(&ring)?,
+            target: Target::register(ring.as_raw_fd()),
+            ring,
             backlog: RefCell::default(),
             overflows: Count::new(0),
             held: Held::new(),
             is_straight: Cell::new(true),
             found: Cell::new(None),
-        }
+        })
     }
 
     #[cfg(test)]
-    pub(super) fn ring(&self) -> *const IoUring {
-        self.ring.get()
+    pub(super) fn ring(&self) -> &IoUring {
+        &self.ring
     }
 
-    fn build(entries: u32, completions: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<IoUring> {
+    fn build(entries: u32, completions: u32, task_run: TaskRun, is_disabled: bool) -> io::Result<Self> {
         let mut builder = IoUring::builder();
         // SUBMIT_ALL: one bad entry must not hold up those behind it.
         builder.setup_clamp().setup_submit_all().setup_single_issuer().setup_cqsize(completions).setup_taskrun_flag();
@@ -136,7 +137,7 @@ impl Uring {
         if is_disabled {
             builder.setup_r_disabled();
         }
-        builder.build(entries)
+        Self::over(builder.build(entries)?)
     }
 
     #[cfg(test)]
@@ -145,14 +146,13 @@ impl Uring {
     }
 
     pub(super) fn submitter(&self) -> Submitter<'_> {
-        // SAFETY: see `ring`: a submitter makes system calls, and touches no queue.
-        unsafe { (*self.ring.get()).submitter() }
+        self.ring.submitter()
     }
 
     /// Another descriptor of it, which keeps it open. `None`: there are no more to be had.
     pub(super) fn duplicate(&self) -> Option<OwnedFd> {
-        // SAFETY: see `ring`; it is open as long as it is borrowed here.
-        unsafe { BorrowedFd::borrow_raw((*self.ring.get()).as_raw_fd()) }.try_clone_to_owned().ok()
+        // SAFETY: it is open as long as it is borrowed here.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }.try_clone_to_owned().ok()
     }
 
     /// How often completions had overflowed their queue when the kernel was entered.
@@ -172,9 +172,8 @@ impl Uring {
     fn refill_some(&self) {
         let mut backlog = self.backlog.borrow_mut();
         while let Some(sqe) = backlog.front() {
-            if !self.try_push(sqe) {
-                break;
-            }
+            let Some(place) = self.queues.place() else { break };
+            place.put(*sqe);
             backlog.pop_front();
         }
         drop(backlog);
@@ -186,60 +185,36 @@ impl Uring {
         self.is_straight.set(self.held.is_empty() && self.backlog.borrow().is_empty());
     }
 
+    /// The entry of the queue to which a submission like this one goes at once. None, and nothing has changed: it has to be pushed.
     #[inline(always)]
-    fn try_push(&self, sqe: &Sqe) -> bool {
-        // SAFETY: see `ring`. That the memory an entry names stays valid is upheld by whoever pushes it.
-        unsafe { (*self.ring.get()).submission_shared().push(&sqe.into_entry()).is_ok() }
-    }
-
-    /// [`Ring::push`], inlined: the submission is written to where the kernel reads it.
-    #[inline(always)]
-    pub(super) fn push_here(&self, sqe: Sqe) {
-        let may_keep = self.held.may_keep(&sqe);
-        if may_keep || !self.is_straight.get() || !self.try_push(&sqe) {
-            self.push_otherwise(sqe, may_keep);
-        }
-    }
-
-    /// What cannot go into the queue at once, or need not.
-    #[cold]
-    #[inline(never)]
-    fn push_otherwise(&self, sqe: Sqe, may_keep: bool) {
-        if may_keep && self.held.keep(&sqe) {
-            self.is_straight.set(false);
-            return;
-        }
-        if !self.held.is_empty() {
-            self.release();
-        }
-        self.queue(sqe);
+    pub(super) fn place_for(&self, sqe: &Sqe) -> Option<Place<'_>> {
+        let place = if self.is_straight.get() { self.queues.place() } else { None };
+        place.filter(|_| !self.held.may_keep(sqe))
     }
 
     /// Queues an entry behind those that are queued. Where the queue is full it is handed over, without waiting; whatever the kernel
     /// says, the entry is kept.
     fn queue(&self, sqe: Sqe) {
-        if !(self.backlog.borrow().is_empty() && self.try_push(&sqe)) {
-            self.backlog.borrow_mut().push_back(sqe);
-            self.is_straight.set(false);
-            let _ = self.enter(Patience::None);
+        match self.queues.place() {
+            Some(place) if self.backlog.borrow().is_empty() => place.put(sqe),
+            _ => {
+                self.backlog.borrow_mut().push_back(sqe);
+                self.is_straight.set(false);
+                let _ = self.enter(Patience::None);
+            }
         }
     }
 
     #[inline(always)]
     fn enter_now(&self, patience: Patience) -> io::Result<()> {
         self.refill();
-        // SAFETY: see `ring`.
-        let (count, completed, overflowed) = unsafe {
-            let ring = &*self.ring.get();
-            let submission = ring.submission_shared();
-            (submission.len() as u32, !ring.completion_shared().is_empty(), submission.cq_overflow())
-        };
-        if overflowed {
+        if self.queues.has_overflowed() {
             self.overflows.add(1);
         }
         // What waits in memory may be what the completion waited for depends on: it is handed over before anything is waited for.
-        let patience = if completed || !self.backlog.borrow().is_empty() { Patience::None } else { patience };
-        match enter::enter(self.target, count, patience) {
+        let is_urgent = self.queues.has_completed() || !self.backlog.borrow().is_empty();
+        let patience = if is_urgent { Patience::None } else { patience };
+        match enter::enter(self.target, self.queues.unsubmitted(), patience) {
             Ok(_) => {
                 self.refill();
                 Ok(())
@@ -261,15 +236,7 @@ impl Uring {
     /// Before a wait: whether a call is enough for the oldest receive that is held. Not while anything else is to be submitted or
     /// picked up: nobody waits for the sake of this.
     fn has_found(&self) -> bool {
-        // SAFETY: see `ring`.
-        let is_quiet = unsafe {
-            let ring = &*self.ring.get();
-            let submission = ring.submission_shared();
-            submission.is_empty()
-                && !submission.taskrun()
-                && !submission.cq_overflow()
-                && ring.completion_shared().is_empty()
-        };
+        let is_quiet = self.queues.unsubmitted() == 0 && !self.queues.is_flagged() && !self.queues.has_completed();
         if is_quiet && self.backlog.borrow().is_empty() {
             self.found.set(self.held.attempt());
             self.straighten();
@@ -281,30 +248,32 @@ impl Uring {
 
 impl Drop for Uring {
     fn drop(&mut self) {
-        self.target.unregister(self.ring.get_mut().as_raw_fd());
+        self.target.unregister(self.ring.as_raw_fd());
     }
 }
 
 impl Ring for Uring {
     fn push(&self, sqe: Sqe) {
-        self.push_here(sqe);
+        if let Some(place) = self.place_for(&sqe) {
+            return place.put(sqe);
+        }
+        if self.held.may_keep(&sqe) && self.held.keep(&sqe) {
+            self.is_straight.set(false);
+            return;
+        }
+        if !self.held.is_empty() {
+            self.release();
+        }
+        self.queue(sqe);
     }
 
     fn unsubmitted(&self) -> usize {
-        // SAFETY: see `ring`.
-        let queued = unsafe { (*self.ring.get()).submission_shared().len() };
-        queued + self.backlog.borrow().len() + self.held.len()
+        self.queues.unsubmitted() as usize + self.backlog.borrow().len() + self.held.len()
     }
 
     fn has_work(&self) -> bool {
-        // SAFETY: see `ring`.
-        let (queued, flagged, completed) = unsafe {
-            let ring = &*self.ring.get();
-            let submission = ring.submission_shared();
-            let flagged = submission.taskrun() || submission.cq_overflow();
-            (!submission.is_empty(), flagged, !ring.completion_shared().is_empty())
-        };
-        queued || flagged || completed || !self.is_straight.get()
+        let queues = &self.queues;
+        queues.unsubmitted() != 0 || queues.is_flagged() || queues.has_completed() || !self.is_straight.get()
     }
 
     fn enter(&self, patience: Patience) -> io::Result<()> {
@@ -317,19 +286,15 @@ impl Ring for Uring {
         self.enter_now(patience)
     }
 
+    #[inline]
     fn reap(&self, mut each: impl FnMut(Cqe)) {
         if let Some(found) = self.found.take() {
             each(found);
         }
-        loop {
-            // One at a time: `each` may push, and must not find a queue borrowed.
-            // SAFETY: see `ring`.
-            let next = unsafe { (*self.ring.get()).completion_shared().next() };
-            let Some(entry) = next else { break };
+        while let Some(cqe) = self.queues.pop() {
             // Errors are negated further on. No operation answers the one number that cannot be; a completion that somebody
             // has forged may.
-            let result = entry.result().max(-i32::MAX);
-            each(Cqe { user_data: entry.user_data(), result, flags: entry.flags() });
+            each(Cqe { result: cqe.result.max(-i32::MAX), ..cqe });
         }
     }
 }
@@ -373,6 +338,7 @@ mod tests {
         // As after a kernel without memory has refused two hundred submissions: only the last of them will ever complete.
         ring.backlog.borrow_mut().extend((1..=200).map(|name| poll(&silent, name)));
         ring.backlog.borrow_mut().push_back(poll(&ringing, 201));
+        ring.is_straight.set(false);
         let mut completed = Vec::new();
         while completed.is_empty() {
             ring.enter(Patience::Forever).unwrap();
