@@ -263,12 +263,18 @@ impl Scheduler {
     /// Takes the first out of the ready queue, whose number is `begun`.
     #[inline]
     fn dequeue(&self, begun: u64) -> *const Fiber {
+        if let Some(chance) = &self.chance {
+            self.choose_by(chance, begun, self.pulse.queued.get());
+        }
+        self.dequeue_first(begun)
+    }
+
+    /// The same where it is not left to chance.
+    #[inline]
+    fn dequeue_first(&self, begun: u64) -> *const Fiber {
         let queued = self.pulse.queued.get();
         if begun == queued {
             return ptr::null();
-        }
-        if let Some(chance) = &self.chance {
-            self.choose_by(chance, begun, queued);
         }
         self.pulse.begun.set(begun + 1);
         if queued - begun > MANY {
@@ -293,6 +299,9 @@ impl Scheduler {
     /// Lets one of the first few in the queue go before the others.
     #[cold]
     fn choose_by(&self, chance: &Random, begun: u64, queued: u64) {
+        if begun == queued {
+            return;
+        }
         let chosen = begun + chance.below(CHOICE.min((queued - begun) as usize)) as u64;
         let fiber = self.ready.get(chosen);
         for number in (begun..chosen).rev() {
@@ -487,11 +496,27 @@ impl Scheduler {
     /// The same, however many are ready.
     #[inline(never)]
     fn go_on_otherwise(&self, me: &Fiber) -> (*mut Context, *const Context) {
+        if self.attention.get() != 0 {
+            return self.go_on_attended(me);
+        }
+        let begun = self.pulse.begun.get();
+        let next = if begun * LITTLE < self.limit.get() { self.dequeue_first(begun) } else { ptr::null() };
+        self.go_on_to(me, next)
+    }
+
+    /// The same, also where a switch is more than one.
+    #[cold]
+    #[inline(never)]
+    fn go_on_attended(&self, me: &Fiber) -> (*mut Context, *const Context) {
         let begun = self.pulse.begun.get();
         let next = if begun * LITTLE < self.limit.get() { self.dequeue(begun) } else { ptr::null() };
-        if self.attention.get() != 0 {
-            self.attend(me, next);
-        }
+        self.attend(me, next);
+        self.go_on_to(me, next)
+    }
+
+    /// Makes a fiber that was in the ready queue the running one, or if it is null the loop.
+    #[inline(always)]
+    fn go_on_to(&self, me: &Fiber, next: *const Fiber) -> (*mut Context, *const Context) {
         self.set_running(next);
         // SAFETY: as in `go_on`.
         let to = match unsafe { next.as_ref() } {

@@ -209,8 +209,9 @@ impl Awaited {
         // SAFETY: the caller's promise.
         match unsafe { cooperator.submit_quickly(sqe, self) } {
             Some(user_data) => self.launched(cooperator, user_data, reason, place),
+            // Copies, for which there is memory here only.
             // SAFETY: as above.
-            None => unsafe { self.launch_by_calls(cooperator, &{ sqe }, &reason, place) },
+            None => unsafe { self.launch_by_calls(cooperator, &{ sqe }, &{ reason }, place) },
         }
     }
 

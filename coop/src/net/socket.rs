@@ -90,7 +90,8 @@ impl Socket {
     /// Notes how a receive of `n` bytes into room for `room` left the socket.
     #[inline]
     pub(super) fn note_received(&self, n: usize, room: usize) {
-        let drained = self.is_stream && n != 0 && n < room;
+        // `n != 0 && n < room`, since `n <= room`.
+        let drained = self.is_stream && n.wrapping_sub(1) < room.wrapping_sub(1);
         if self.is_drained.load(Relaxed) != drained {
             self.is_drained.store(drained, Relaxed);
         }

@@ -140,7 +140,7 @@ impl Slots {
         let slots = unsafe { &mut *self.slots.get() };
         let slot = match slots.get_mut(index as usize) {
             Some(slot) if slot.key == cqe.user_data => slot,
-            _ => return self.deliver_elsewhere(cqe),
+            _ => return self.deliver_elsewhere(cqe.user_data, cqe.result),
         };
         let target = slot.target;
         if cqe.has_more() {
@@ -161,11 +161,11 @@ impl Slots {
     /// What a completion means that is no operation's.
     #[cold]
     #[inline(never)]
-    fn deliver_elsewhere(&self, cqe: Cqe) {
-        match cqe.user_data {
+    fn deliver_elsewhere(&self, user_data: u64, result: i32) {
+        match user_data {
             NOBODY => {}
             BELL => self.has_rung.set(true),
-            user_data if user_data & CANCEL != 0 => self.cancelled(cqe),
+            _ if user_data & CANCEL != 0 => self.cancelled(user_data & !CANCEL, result),
             _ => self.strays.add(1),
         }
     }
@@ -175,15 +175,13 @@ impl Slots {
         user_data | CANCEL
     }
 
-    /// What a cancel says. The kernel does not find an operation that it is about to try again (the descriptor was ready a moment
+    /// What the cancel of `target` says. The kernel does not find an operation that it is about to try again (the descriptor was ready a moment
     /// ago), and that then, if it has to wait once more, waits as if nobody had asked: it has to be asked again.
-    #[cold]
-    fn cancelled(&self, cqe: Cqe) {
-        let target = cqe.user_data & !CANCEL;
+    fn cancelled(&self, target: u64, result: i32) {
         // SAFETY: as in `insert_free`.
         match unsafe { &*self.slots.get() }.get(target as u32 as usize) {
             Some(slot) if slot.key == target => {
-                if cqe.result == -libc::ENOENT && slot.next != LINGERING {
+                if result == -libc::ENOENT && slot.next != LINGERING {
                     self.missed.borrow_mut().push(target);
                 }
             }
