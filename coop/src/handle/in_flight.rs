@@ -206,46 +206,30 @@ impl Awaited {
         reason: Reason,
         place: &'static Location<'static>,
     ) -> Stopped {
+        let scheduler = &cooperator.scheduler;
+        let fiber = scheduler.running_fiber();
+        debug_assert!(!fiber.is_killed());
+        fiber.wait_for(reason, place, scheduler.pass_time.get());
         // SAFETY: the caller's promise.
-        match unsafe { cooperator.submit_quickly(sqe, self) } {
-            Some(user_data) => self.launched(cooperator, user_data, reason, place),
-            // Copies, for which there is memory here only.
+        let user_data = match unsafe { cooperator.submit_quickly(sqe, self) } {
+            Some(user_data) => user_data,
+            // A copy, for which there is memory here only.
             // SAFETY: as above.
-            None => unsafe { self.launch_by_calls(cooperator, &{ sqe }, &{ reason }, place) },
-        }
+            None => return unsafe { self.launch_by_calls(cooperator, &{ sqe }) },
+        };
+        self.user_data.set(user_data);
+        scheduler.stop_here(true)
     }
 
-    /// As [`launch`](Awaited::launch), however many steps it takes.
+    /// The rest of [`launch`](Awaited::launch), however many steps it takes.
     ///
     /// # Safety
     /// As there.
     #[inline(never)]
-    unsafe fn launch_by_calls(
-        &self,
-        cooperator: &Cooperator,
-        sqe: &Sqe,
-        reason: &Reason,
-        place: &'static Location<'static>,
-    ) -> Stopped {
+    unsafe fn launch_by_calls(&self, cooperator: &Cooperator, sqe: &Sqe) -> Stopped {
         // SAFETY: the caller's promise.
-        let user_data = unsafe { cooperator.submit(*sqe, self) };
-        self.launched(cooperator, user_data, *reason, place)
-    }
-
-    #[inline(always)]
-    fn launched(
-        &self,
-        cooperator: &Cooperator,
-        user_data: u64,
-        reason: Reason,
-        place: &'static Location<'static>,
-    ) -> Stopped {
-        let scheduler = &cooperator.scheduler;
-        let fiber = scheduler.running_fiber();
-        debug_assert!(!fiber.is_killed());
-        self.user_data.set(user_data);
-        fiber.wait_for(reason, place, scheduler.pass_time.get());
-        scheduler.stop_here(true)
+        self.user_data.set(unsafe { cooperator.submit(*sqe, self) });
+        cooperator.scheduler.stop_here(true)
     }
 
     /// What came of it, after the switch: a result that raced a kill is delivered, and only an operation that the cancel stopped before
@@ -292,12 +276,14 @@ pub(crate) unsafe fn perform(
     reason: Reason,
     place: &'static Location<'static>,
 ) -> Result<i32, Killed> {
+    let fiber = cooperator.scheduler.running_fiber();
     // Another wait may have come between this and the beginning of the call.
-    if cooperator.scheduler.running_fiber().is_killed() {
+    if fiber.is_killed() {
         return Err(task::refuse(cooperator));
     }
+    fiber.wait_for(reason, place, cooperator.scheduler.pass_time.get());
     let awaited = Awaited::new(cooperator);
     // SAFETY: this frame is left only when the flight is over: when there is a result. The rest is the caller's promise.
-    unsafe { awaited.launch_by_calls(cooperator, &sqe, &reason, place).switch() };
+    unsafe { awaited.launch_by_calls(cooperator, &sqe).switch() };
     awaited.result(cooperator, place)
 }
