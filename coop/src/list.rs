@@ -52,9 +52,6 @@ pub(crate) struct RawLink {
 }
 
 impl RawLink {
-    /// For debuggers.
-    pub(crate) const NEXT_OFFSET: usize = offset_of!(RawLink, next);
-
     pub(crate) const fn new() -> Self {
         RawLink { previous: Cell::new(ptr::null()), next: Cell::new(ptr::null()) }
     }
