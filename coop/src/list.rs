@@ -114,11 +114,6 @@ impl RawList {
         RawList { head: RawLink::new() }
     }
 
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.head.is_linked()
-    }
-
     /// # Safety
     /// `link` is in no list. Until it is unlinked, neither it nor this list moves or goes away.
     #[inline]
