@@ -20,7 +20,7 @@ import struct
 import gdb
 from gdb.unwinder import Unwinder
 
-MAGIC = b"coop debug map 2"
+MAGIC = b"coop debug map 3"
 
 # As in `struct Map` of coop/src/debugger.rs, in the same order.
 FIELDS = """
@@ -28,7 +28,8 @@ FIELDS = """
     cooperator_running cooperator_root cooperator_id
     task_fiber task_node task_id task_name task_stack task_spawned_at
     fiber_context fiber_state fiber_is_killed fiber_place fiber_reason_verb fiber_reason_detail
-    node_sibling node_kind node_task node_inner node_children link_next
+    node_sibling node_kind node_task node_inner node_children
+    family_first cooperator_siblings sibling_size sibling_next sibling_who
     stack_begin stack_class
     state_active state_parked state_parked_killable state_ended
     kind_scope kind_deadline kind_shield
@@ -159,12 +160,14 @@ class Task:
 
     def children(self):
         found = []
+        places = number(self.cooperator.address + self.map.cooperator_siblings)
         for node in self.frames():
-            head = node + self.map.node_children
-            link = number(head + self.map.link_next)
-            while link and link != head and len(found) < MOST_TASKS:
-                found.append(number(link - self.map.node_sibling + self.map.node_task))
-                link = number(link + self.map.link_next)
+            child = number(node + self.map.node_children + self.map.family_first, 4)
+            while child and len(found) < MOST_TASKS:
+                place = places + child * self.map.sibling_size
+                who = number(place + self.map.sibling_who)
+                found.append(number(who - self.map.node_sibling + self.map.node_task))
+                child = number(place + self.map.sibling_next, 4)
         return found
 
     def context(self):

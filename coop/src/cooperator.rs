@@ -6,6 +6,7 @@ use crate::count::Count;
 use crate::inbox::{Inbox, Job};
 use crate::ring::{BELL, Completion, Driver, Network, Patience, Provided, Ring, Simulated, Slots, Sqe};
 use crate::scheduler::Scheduler;
+use crate::siblings::Siblings;
 use crate::stack::{self, Pool};
 use crate::sys;
 use crate::timers::Timers;
@@ -121,6 +122,7 @@ pub(crate) struct Counters {
 pub struct Cooperator {
     /// First: the thread-local pointer to the scheduler is a pointer to this.
     pub(crate) scheduler: Scheduler,
+    pub(crate) siblings: Siblings,
     pub(crate) pool: Pool,
     pub(crate) clock: Clock,
     pub(crate) timers: Timers,
@@ -162,6 +164,7 @@ impl Cooperator {
         scheduler.pass_time.set(now);
         Box::new(Cooperator {
             scheduler,
+            siblings: Siblings::new(),
             pool,
             timers: Timers::new(now),
             clock,
@@ -208,6 +211,12 @@ impl Cooperator {
             Some(cooperator) => cooperator,
             None => no_cooperator(),
         }
+    }
+
+    /// Sees to it that so many tasks can live at the same time: what each has a place in. False if there is no memory.
+    pub(crate) fn make_room(&self, live: u64) -> bool {
+        // First the one, whose room is asked for when a task is started: there is never less of the other.
+        self.siblings.make_room(live) && self.scheduler.make_room(live)
     }
 
     /// Puts an operation in flight. Returns its user data, for [`Cooperator::cancel`].

@@ -15,8 +15,8 @@
 
 use crate::cooperator::Cooperator;
 use crate::fiber::{Fiber, Reason, State};
-use crate::list::RawLink;
 use crate::scheduler::Scheduler;
+use crate::siblings::{Family, Siblings};
 use crate::stack::Stack;
 use crate::task::{Kind, Node, Task};
 use std::mem::{offset_of, transmute};
@@ -64,7 +64,14 @@ struct Map {
     node_task: u32,
     node_inner: u32,
     node_children: u32,
-    link_next: u32,
+
+    /// The number of the first child; zero: none.
+    family_first: u32,
+    /// A pointer to places of children, by their numbers.
+    cooperator_siblings: u32,
+    sibling_size: u32,
+    sibling_next: u32,
+    sibling_who: u32,
 
     stack_begin: u32,
     stack_class: u32,
@@ -101,7 +108,7 @@ const _: () = assert!(size_of::<Option<Stack>>() == size_of::<Stack>() && Stack:
 
 #[unsafe(link_section = ".coop")]
 static MAP: Map = Map {
-    magic: *b"coop debug map 2",
+    magic: *b"coop debug map 3",
     size: size_of::<Map>() as u32,
 
     cooperator_running: (offset_of!(Cooperator, scheduler) + Scheduler::RUNNING_OFFSET) as u32,
@@ -127,7 +134,12 @@ static MAP: Map = Map {
     node_task: Node::TASK_OFFSET as u32,
     node_inner: Node::INNER_OFFSET as u32,
     node_children: Node::CHILDREN_OFFSET as u32,
-    link_next: RawLink::NEXT_OFFSET as u32,
+
+    family_first: Family::FIRST_OFFSET as u32,
+    cooperator_siblings: (offset_of!(Cooperator, siblings) + Siblings::LINKS_OFFSET) as u32,
+    sibling_size: Siblings::STRIDE as u32,
+    sibling_next: Siblings::NEXT_OFFSET as u32,
+    sibling_who: Siblings::WHO_OFFSET as u32,
 
     stack_begin: Stack::BEGIN_OFFSET as u32,
     stack_class: Stack::CLASS_OFFSET as u32,

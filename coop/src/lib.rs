@@ -132,6 +132,7 @@ mod ready;
 mod ring;
 mod runtime;
 mod scheduler;
+mod siblings;
 mod stack;
 mod switch;
 mod sys;

@@ -52,9 +52,6 @@ pub(crate) struct RawLink {
 }
 
 impl RawLink {
-    /// For debuggers.
-    pub(crate) const NEXT_OFFSET: usize = offset_of!(RawLink, next);
-
     pub(crate) const fn new() -> Self {
         RawLink { previous: Cell::new(ptr::null()), next: Cell::new(ptr::null()) }
     }
@@ -115,11 +112,6 @@ pub(crate) struct RawList {
 impl RawList {
     pub(crate) const fn new() -> Self {
         RawList { head: RawLink::new() }
-    }
-
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.head.is_linked()
     }
 
     /// # Safety

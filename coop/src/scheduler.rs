@@ -321,11 +321,11 @@ impl Scheduler {
         live <= self.ready.count() || self.ready.resize(live, self.pulse.begun.get(), self.pulse.queued.get())
     }
 
-    /// Gives memory back that was needed when many more fibers lived than these.
-    pub(crate) fn trim(&self, live: u64) {
-        if live.max(LEAST) * 16 <= self.ready.count() && self.is_idle() {
-            self.ready.resize(live * 2, self.pulse.begun.get(), self.pulse.queued.get());
-        }
+    /// Gives memory back that was needed when many more fibers lived than these. Whether there was some to give.
+    pub(crate) fn trim(&self, live: u64) -> bool {
+        live.max(LEAST) * 16 <= self.ready.count()
+            && self.is_idle()
+            && self.ready.resize(live * 2, self.pulse.begun.get(), self.pulse.queued.get())
     }
 
     /// Makes a new fiber runnable, for which [`make_room`](Scheduler::make_room) has seen to a place.

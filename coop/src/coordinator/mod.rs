@@ -10,6 +10,9 @@
 //! A release with waiters *hands over*: the Coordinator stays held, the first waiter's `Wait` is settled in its favour, its
 //! other entries are unlinked, and its fiber becomes ready, all in one step. So a queue never holds an entry of a settled
 //! wait, and a waiter that is woken for something else can still find that it has won.
+//!
+//! Most waits are for one Coordinator for which nobody else waits. Such a waiter, *alone*, stands before the queue, in the
+//! Coordinator itself, and has neither entry nor `Wait`.
 
 mod wait;
 
@@ -17,6 +20,7 @@ pub(crate) use wait::{Coordinated, Settled, Wait};
 
 use crate::fiber::Fiber;
 use crate::list::RawList;
+use crate::scheduler::Scheduler;
 use std::cell::Cell;
 use std::ptr;
 
@@ -41,33 +45,44 @@ use std::ptr;
 pub struct Coordinator {
     is_held: Cell<bool>,
     queue: RawList,
-    /// An entry that was queued when there was no other, and whose it is: see [`release`](Coordinator::release).
-    lone: Cell<Lone>,
+    first: First,
 }
 
-#[derive(Clone, Copy)]
-struct Lone {
-    entry: *const Coordinated,
-    fiber: *const Fiber,
+/// Who waits first, as far as that is not left to the queue.
+struct First {
+    /// Who waits alone, before all in the queue; null: nobody does.
+    alone: Cell<*const Alone>,
+    /// An entry that was queued when nobody else waited: see [`release`](Coordinator::release).
+    entry: Cell<*const Coordinated>,
+    /// Whose the one is, or the other.
+    fiber: Cell<*const Fiber>,
 }
 
 // SAFETY: no thread but the Coordinator's uses what it points to: a Coordinator is not `Send`, by its queue. Of two reasons for that the
 // compiler would give both, for one mistake.
-unsafe impl Send for Lone {}
+unsafe impl Send for First {}
 
-impl Lone {
-    const NONE: Lone = Lone { entry: ptr::null(), fiber: ptr::null() };
+impl First {
+    const NONE: First =
+        First { alone: Cell::new(ptr::null()), entry: Cell::new(ptr::null()), fiber: Cell::new(ptr::null()) };
+}
+
+/// A fiber's wait for one Coordinator for which nobody else waited. On the waiter's stack.
+struct Alone {
+    has_won: Cell<bool>,
+    /// As in [`Coordinated`].
+    wants: u32,
 }
 
 impl Coordinator {
     /// A free Coordinator.
     pub const fn new() -> Self {
-        Coordinator { is_held: Cell::new(false), queue: RawList::new(), lone: Cell::new(Lone::NONE) }
+        Coordinator { is_held: Cell::new(false), queue: RawList::new(), first: First::NONE }
     }
 
     /// A Coordinator that is held, by nobody in particular.
     pub const fn held() -> Self {
-        Coordinator { is_held: Cell::new(true), queue: RawList::new(), lone: Cell::new(Lone::NONE) }
+        Coordinator { is_held: Cell::new(true), queue: RawList::new(), first: First::NONE }
     }
 
     /// Whether it is held.
@@ -76,13 +91,19 @@ impl Coordinator {
     }
 
     /// Whether tasks wait for it.
+    #[inline]
     pub fn has_waiters(&self) -> bool {
-        !self.queue.is_empty()
+        // One branch.
+        self.first.alone.get().addr() | self.queue.front().addr() != 0
     }
 
     /// How much the first waiter wants, if there is one.
     #[inline]
     pub(crate) fn first_wants(&self) -> Option<u32> {
+        // SAFETY: who waits alone is there until it was let go of.
+        if let Some(alone) = unsafe { self.first.alone.get().as_ref() } {
+            return Some(alone.wants);
+        }
         // SAFETY: what is linked in the queue of a Coordinator is a live `Coordinated`, which starts with its link.
         unsafe { self.queue.front().cast::<Coordinated>().as_ref() }.map(|entry| entry.wants)
     }
@@ -93,11 +114,12 @@ impl Coordinator {
     /// It is in no queue, and its wait is that of `fiber`. It and this Coordinator stay where they are until it is unlinked.
     #[inline]
     unsafe fn append(&self, entry: &Coordinated, fiber: *const Fiber) {
-        if self.queue.is_empty() {
-            self.lone.set(Lone { entry, fiber });
-        } else if ptr::eq(self.lone.get().entry, entry) {
+        if !self.has_waiters() {
+            self.first.entry.set(entry);
+            self.first.fiber.set(fiber);
+        } else if ptr::eq(self.first.entry.get(), entry) {
             // At this place there was another's.
-            self.lone.set(Lone::NONE);
+            self.first.entry.set(ptr::null());
         }
         // SAFETY: the caller's promise; the entry begins with its link.
         unsafe { self.queue.push_back(ptr::from_ref(entry).cast()) };
@@ -112,16 +134,31 @@ impl Coordinator {
     /// Hands it to the first waiter, who becomes ready, or sets it free. Not a wait point. Releasing a free one does nothing.
     #[inline]
     pub fn release(&self) {
+        // SAFETY: who waits alone is there until it was let go of.
+        if let Some(alone) = unsafe { self.first.alone.get().as_ref() } {
+            self.first.alone.set(ptr::null());
+            alone.has_won.set(true);
+            // SAFETY: somebody waits, so the waiting fiber has not ended, and this thread has its scheduler; or this is a child that a
+            // task has forked, where nobody goes on.
+            unsafe {
+                if let Some(scheduler) = Scheduler::current().as_ref() {
+                    scheduler.unpark(&*self.first.fiber.get());
+                }
+            }
+            return;
+        }
         let first = self.queue.front();
         if first.is_null() {
             self.is_held.set(false);
         } else {
-            let lone = self.lone.get();
             // The way from here to the fiber's stack pointer is what a hand-over takes: each load on it waits for a store of the
             // moment before. By this branch, which is predicted, it does not lead through the entry.
             // SAFETY: what is linked in the queue of a Coordinator is a live `Coordinated`.
             unsafe {
-                let fiber = if ptr::eq(lone.entry.cast(), first) { lone.fiber } else { Coordinated::fiber_of(first) };
+                let fiber = match ptr::eq(self.first.entry.get().cast(), first) {
+                    true => self.first.fiber.get(),
+                    false => Coordinated::fiber_of(first),
+                };
                 Coordinated::hand_over(first, fiber);
             }
         }
@@ -131,7 +168,7 @@ impl Coordinator {
 impl Drop for Coordinator {
     fn drop(&mut self) {
         // Waiters borrow what they wait for, so there can be none.
-        debug_assert!(self.queue.is_empty());
+        debug_assert!(!self.has_waiters());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Waiting for the first of several Coordinators.
 
-use super::Coordinator;
+use super::{Alone, Coordinator};
 use crate::fiber::{Fiber, Reason, State};
 use crate::list::RawLink;
 use crate::scheduler::Scheduler;
@@ -213,27 +213,41 @@ impl Coordinator {
         reason: Reason,
         place: &'static Location<'static>,
     ) -> Settled {
-        let wait = Wait::new(scheduler);
-        let entry = Coordinated {
-            link: RawLink::new(),
-            wait: Cell::new(&wait),
-            sibling: Cell::new(ptr::null()),
-            index: Cell::new(0),
-            wants,
-            _pinned: PhantomPinned,
-        };
-        wait.entries.set(&entry);
         // SAFETY: the fiber is the one that runs.
-        let fiber = unsafe { &*wait.fiber };
+        let fiber = unsafe { &*scheduler.running() };
         debug_assert_eq!(fiber.state.get(), State::Active);
         debug_assert!(!(killable && fiber.is_killed()));
         fiber.wait_for(reason, place, scheduler.pass_time.get());
-        // SAFETY: both stay on this frame until the wait is settled, which unlinks the entry, or given up, which does too. No panic
-        // comes in between. Who waits borrows the Coordinator.
-        unsafe { self.append(&entry, fiber) };
+        if self.has_waiters() {
+            return self.wait_in_line(scheduler, killable, wants, fiber);
+        }
+        let alone = Alone { has_won: Cell::new(false), wants };
+        self.first.fiber.set(fiber);
+        self.first.alone.set(&alone);
         loop {
             scheduler.park(killable);
-            if wait.won.get() != PENDING {
+            if alone.has_won.get() {
+                return Settled::Won(0);
+            }
+            if killable && fiber.is_killed() {
+                // Nobody else waits here.
+                self.first.alone.set(ptr::null());
+                return Settled::Killed;
+            }
+        }
+    }
+
+    /// The same behind others; `fiber` is the one that runs, and has noted what it waits for.
+    #[inline(always)]
+    fn wait_in_line(&self, scheduler: &Scheduler, killable: bool, wants: u32, fiber: &Fiber) -> Settled {
+        let wait = Wait::new(scheduler);
+        let entry = Coordinated::wanting(wants);
+        // SAFETY: both stay on this frame until the wait is settled, which unlinks the entry, or given up, which does too. No panic
+        // comes in between. Who waits borrows the Coordinator.
+        unsafe { wait.enlist(self, &entry, 0) };
+        loop {
+            scheduler.park(killable);
+            if wait.is_settled() {
                 return Settled::Won(0);
             }
             if killable && fiber.is_killed() {

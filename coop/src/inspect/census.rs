@@ -51,8 +51,10 @@ pub fn tasks() -> Vec<TaskId> {
     while next < tree.len() {
         let mut node = Some(&tree[next].node);
         while let Some(frame) = node {
-            // SAFETY: a task in the tree stays while this runs: nothing ends meanwhile.
-            frame.for_each_child(|child| tree.push(unsafe { &*std::ptr::from_ref(child) }));
+            frame.for_each_child(&cooperator.siblings, |child| {
+                // SAFETY: a task in the tree stays while this runs: nothing ends meanwhile.
+                tree.push(unsafe { &*std::ptr::from_ref(child) });
+            });
             node = frame.inner();
         }
         next += 1;

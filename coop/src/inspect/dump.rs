@@ -89,7 +89,7 @@ impl Tree {
     fn below(cooperator: &Cooperator, root: &Task) -> Self {
         let mut backtraces = Backtraces::default();
         let mut tasks = Vec::new();
-        walk(root, |task, depth| tasks.push(Snapshot::of(cooperator, task, depth, &mut backtraces)));
+        walk(cooperator, root, |task, depth| tasks.push(Snapshot::of(cooperator, task, depth, &mut backtraces)));
         Tree { tasks }
     }
 
@@ -101,20 +101,22 @@ impl Tree {
     /// Calls `f` for each task of the calling thread's Cooperator. `f` must not start or end any.
     pub(crate) fn visit(cooperator: &Cooperator, mut f: impl FnMut(&Task)) {
         // SAFETY: as in `of`.
-        walk(unsafe { &*cooperator.root.get().cast::<Task>() }, |task, _| f(task));
+        walk(cooperator, unsafe { &*cooperator.root.get().cast::<Task>() }, |task, _| f(task));
     }
 }
 
 /// Depth-first without recursion: a tree may be deeper than the stack this runs on.
-fn walk(root: &Task, mut f: impl FnMut(&Task, usize)) {
+fn walk(cooperator: &Cooperator, root: &Task, mut f: impl FnMut(&Task, usize)) {
     let mut stack: Vec<(&Task, usize)> = vec![(root, 0)];
     while let Some((task, depth)) = stack.pop() {
         f(task, depth);
         let first = stack.len();
         let mut node = Some(&task.node);
         while let Some(frame) = node {
-            // SAFETY: a task in the tree stays while this runs: nothing ends meanwhile.
-            frame.for_each_child(|child| stack.push((unsafe { &*std::ptr::from_ref(child) }, depth + 1)));
+            frame.for_each_child(&cooperator.siblings, |child| {
+                // SAFETY: a task in the tree stays while this runs: nothing ends meanwhile.
+                stack.push((unsafe { &*std::ptr::from_ref(child) }, depth + 1));
+            });
             node = frame.inner();
         }
         stack[first..].reverse();

@@ -84,7 +84,8 @@ impl Builder {
         self
     }
 
-    /// How many unused stacks of each size keep their memory while the Cooperator idles.
+    /// How many unused stacks of each size keep their memory for good; 1,024 unless said otherwise. Of those above it, memory that was
+    /// not needed for a second is given back when the Cooperator idles; with 0, all of it is then given back at once.
     pub fn warm_stacks(mut self, count: usize) -> Self {
         self.settings.warm_stacks = count;
         self

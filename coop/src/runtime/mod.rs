@@ -26,7 +26,7 @@ use crate::inbox::Job;
 use crate::inspect;
 use crate::ring::Patience;
 use crate::sys;
-use crate::task::Task;
+use crate::task::{Node, Task};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -59,13 +59,16 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
             cooperator.scheduler.pace(now.saturating_sub(began));
         }
         cooperator.timers.advance(now);
+        cooperator.pool.watch();
         shutdown.watch(cooperator, root, now);
         if !cooperator.scheduler.is_idle() {
             cooperator.drive(Patience::None);
             continue;
         }
-        cooperator.scheduler.trim(cooperator.counters.live.get());
-        let more_to_trim = cooperator.pool.trim(TRIM);
+        if cooperator.scheduler.trim(cooperator.counters.live.get()) {
+            Node::trim(cooperator);
+        }
+        let trim_at = cooperator.pool.trim(now, TRIM);
         let next = match (cooperator.timers.next_wake(slack), shutdown.deadline()) {
             (Some(timer), Some(grace)) => Some(timer.min(grace)),
             (timer, grace) => timer.or(grace),
@@ -76,7 +79,7 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
         }
         let busy = cooperator.can_be_woken();
         match next {
-            _ if more_to_trim => cooperator.drive(Patience::None),
+            _ if trim_at.is_some_and(|at| at <= now) => cooperator.drive(Patience::None),
             Some(next) if cooperator.clock.is_virtual() => {
                 // Time stands still while somebody outside may still act, but not for long.
                 let completions = cooperator.slots().completions();
@@ -93,8 +96,9 @@ fn run_loop(cooperator: &Cooperator, root: &Task) -> Vec<Job> {
                     cooperator.clock.advance_to(next);
                 }
             }
-            Some(next) => sleep(cooperator, now, Some(next)),
-            None if busy => sleep(cooperator, now, None),
+            Some(next) => sleep(cooperator, now, Some(trim_at.map_or(next, |at| at.min(next)))),
+            // Virtual time does not pass here.
+            None if busy => sleep(cooperator, now, trim_at.filter(|_| !cooperator.clock.is_virtual())),
             // A cancel, or the poll of the inbox: nothing that is worth sleeping for.
             None if cooperator.has_unsubmitted() => cooperator.drive(Patience::None),
             None => deadlock(cooperator, root),

@@ -28,6 +28,11 @@ const COLOURS: usize = 16;
 
 const LINE: usize = 64;
 
+/// How long, in nanoseconds, stacks above the warm limit keep their memory that are not needed: a second. To give a stack's memory
+/// back and to be given new costs three times what a task does. Who needs it again soon, as a service does whose load comes in bursts,
+/// should not pay for that each time.
+const DECAY: u64 = 1_000_000_000;
+
 /// The index of the class of stacks of at least `size` bytes; [`NO_CLASS`] if that is beyond them all.
 pub(crate) const fn class_of(size: usize) -> usize {
     let least = if size < 1 << SMALLEST_CLASS { 1 << SMALLEST_CLASS } else { size };
@@ -92,6 +97,10 @@ struct Class {
     /// Begins of stacks whose topmost pages are likely in memory and in cache. Linked through the last word of each.
     warm: Cell<*mut u8>,
     warm_count: Count,
+    /// The least that there were since the period began: so many were not needed in it.
+    least: Cell<u64>,
+    /// How many are to give their memory back: they were not needed in the period before.
+    surplus: Cell<u64>,
     /// Begins of stacks whose memory was given back.
     cold: RefCell<Vec<*mut u8>>,
     cold_count: Count,
@@ -108,15 +117,25 @@ struct Class {
 /// Hands out stacks and takes them back. For one thread.
 pub(crate) struct Pool {
     classes: [Class; CLASSES + 1],
-    warm_limit: usize,
+    warm_limit: u64,
+    decay: u64,
     /// Some class may have more warm stacks than that.
     has_excess: Cell<bool>,
+    /// When the period ends by whose end it will be known how many of them were not needed; `None`: it has not begun.
+    period_ends: Cell<Option<u64>>,
 }
 
 impl Pool {
-    /// `warm_limit` is how many unused stacks of a class keep their memory when the Cooperator idles.
+    /// `warm_limit` is how many unused stacks of a class keep their memory for good. With a limit of zero no memory is kept for
+    /// longer than until the next [`trim`](Pool::trim).
     pub(crate) fn new(warm_limit: usize) -> Self {
-        Pool { classes: [const { Class::new() }; CLASSES + 1], warm_limit, has_excess: Cell::new(false) }
+        Pool {
+            classes: [const { Class::new() }; CLASSES + 1],
+            warm_limit: warm_limit as u64,
+            decay: if warm_limit == 0 { 0 } else { DECAY },
+            has_excess: Cell::new(false),
+            period_ends: Cell::new(None),
+        }
     }
 
     /// A stack of at least `size` usable bytes.
@@ -181,41 +200,61 @@ impl Pool {
         unsafe { stack.begin.as_ptr().cast::<*mut u8>().sub(1).write(pool.warm.get()) };
         pool.warm.set(stack.begin.as_ptr());
         pool.warm_count.add(1);
-        if pool.warm_count.get() > self.warm_limit as u64 {
+        if pool.warm_count.get() > self.warm_limit {
             self.has_excess.set(true);
         }
     }
 
-    /// Gives the memory of unused stacks above the warm limit back to the kernel, at most `most` of them. True if any is left
-    /// to give.
+    /// Notes how many stacks are unused now. For each pass of the loop.
     #[inline]
-    pub(crate) fn trim(&self, most: usize) -> bool {
-        self.has_excess.get() && self.trim_excess(most)
+    pub(crate) fn watch(&self) {
+        if self.has_excess.get() {
+            self.note_least();
+        }
     }
 
     #[cold]
-    fn trim_excess(&self, most: usize) -> bool {
-        let mut budget = most;
-        for (index, pool) in self.classes.iter().enumerate() {
-            while pool.warm_count.get() > self.warm_limit as u64 {
-                if budget == 0 {
-                    return true;
-                }
-                budget -= 1;
-                let begin = pool.warm.get();
-                let size = 1usize << (index as u32 + SMALLEST_CLASS);
-                // SAFETY: a warm stack is free, and its last word is the link. Guards survive MADV_DONTNEED.
-                unsafe {
-                    pool.warm.set(begin.cast::<*mut u8>().sub(1).read());
-                    sys::discard(top_above(begin).sub(size), size);
-                }
-                pool.warm_count.subtract(1);
-                pool.cold.borrow_mut().push(begin);
-                pool.cold_count.add(1);
-            }
+    fn note_least(&self) {
+        for class in &self.classes {
+            class.least.set(class.least.get().min(class.warm_count.get()));
         }
-        self.has_excess.set(false);
-        false
+    }
+
+    /// Gives the memory of unused stacks above the warm limit back to the kernel, at most `most` of them: of those that were not needed
+    /// for a whole period, as far as [`watch`](Pool::watch) has seen. Given the time, tells when to come back for more, if there is
+    /// more: at once, if that is not in the future. For a Cooperator that idles.
+    #[inline]
+    pub(crate) fn trim(&self, now: u64, most: usize) -> Option<u64> {
+        if self.has_excess.get() { self.trim_excess(now, most) } else { None }
+    }
+
+    #[cold]
+    fn trim_excess(&self, now: u64, most: usize) -> Option<u64> {
+        self.note_least();
+        let mut budget = most;
+        loop {
+            for (index, class) in self.classes.iter().enumerate() {
+                class.discard_surplus(1 << (index as u32 + SMALLEST_CLASS), self.warm_limit, &mut budget);
+            }
+            if budget == 0 {
+                return Some(now);
+            }
+            if self.classes.iter().all(|class| class.warm_count.get() <= self.warm_limit) {
+                self.has_excess.set(false);
+                self.period_ends.set(None);
+                return None;
+            }
+            match self.period_ends.get() {
+                None => {}
+                Some(ends) if now < ends => return Some(ends),
+                // What was not needed in it is surplus.
+                Some(_) => self.classes.iter().for_each(|class| {
+                    class.surplus.set(class.least.get().saturating_sub(self.warm_limit));
+                }),
+            }
+            self.period_ends.set(Some(now.saturating_add(self.decay)));
+            self.classes.iter().for_each(|class| class.least.set(class.warm_count.get() - class.surplus.get()));
+        }
     }
 
     /// How many stacks are taken.
@@ -242,6 +281,8 @@ impl Class {
         Class {
             warm: Cell::new(ptr::null_mut()),
             warm_count: Count::new(0),
+            least: Cell::new(0),
+            surplus: Cell::new(0),
             cold: RefCell::new(Vec::new()),
             cold_count: Count::new(0),
             fresh: Cell::new(ptr::null_mut()),
@@ -250,6 +291,26 @@ impl Class {
             cut: Count::new(0),
             slabs: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Gives the memory of what was found to be surplus back, but for what was needed since.
+    fn discard_surplus(&self, size: usize, warm_limit: u64, budget: &mut usize) {
+        let excess = self.warm_count.get().saturating_sub(warm_limit);
+        let surplus = self.surplus.get().min(excess);
+        let count = surplus.min(*budget as u64);
+        for _ in 0..count {
+            let begin = self.warm.get();
+            // SAFETY: a warm stack is free, and its last word is the link. Guards survive MADV_DONTNEED.
+            unsafe {
+                self.warm.set(begin.cast::<*mut u8>().sub(1).read());
+                sys::discard(top_above(begin).sub(size), size);
+            }
+            self.cold.borrow_mut().push(begin);
+        }
+        self.warm_count.subtract(count);
+        self.cold_count.add(count);
+        self.surplus.set(surplus - count);
+        *budget -= count as usize;
     }
 
     #[cold]
@@ -370,13 +431,61 @@ mod tests {
                 pool.give_back(*stack);
             }
         }
-        assert!(pool.trim(1) && !pool.trim(5), "two of three are above the limit of one");
+        assert_eq!(
+            pool.trim(5, 9),
+            Some(5 + DECAY),
+            "two of three are above the limit of one, but may be needed again"
+        );
+        let end = 5 + DECAY;
+        assert_eq!((pool.trim(end - 1, 9), pool.trim(end, 1), pool.warm()), (Some(end), Some(end), 2));
+        assert_eq!((pool.trim(end, 9), pool.warm()), (None, 1));
         let again: Vec<Stack> = (0..3).map(|_| pool.take(32768).unwrap()).collect();
         // SAFETY: as above.
         let bytes: Vec<u8> = again.iter().map(|stack| unsafe { stack.top().sub(16).read() }).collect();
         assert_eq!(bytes.iter().filter(|byte| **byte == 0).count(), 2, "two came back zeroed: {bytes:?}");
         // SAFETY: as above.
         again.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+    }
+
+    #[test]
+    fn what_was_needed_in_a_period_keeps_its_memory_for_another() {
+        let pool = Pool::new(2);
+        let take = |count: usize| -> Vec<Stack> { (0..count).map(|_| pool.take(32768).unwrap()).collect() };
+        // SAFETY: the stacks are this test's alone.
+        let give = |stacks: Vec<Stack>| stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+        give(take(100));
+        let mut ends = pool.trim(7, 64).expect("98 are above the limit");
+        // Bursts of 70: of 100 never more than 30 are not needed.
+        for _ in 0..3 {
+            let burst = take(70);
+            pool.watch();
+            give(burst);
+            pool.watch();
+            assert_eq!(pool.trim(ends - 1, 64), Some(ends));
+            let now = ends;
+            ends = pool.trim(now, 64).expect("there are still some");
+            assert_eq!((pool.warm(), ends), (72, now + DECAY), "28 were given back, the first time");
+        }
+        // Now nothing.
+        assert_eq!((pool.trim(ends, 64), pool.warm()), (Some(ends), 8), "so many at a time");
+        assert_eq!((pool.trim(ends, 64), pool.warm()), (None, 2));
+        assert_eq!(pool.trim(2 * ends, 64), None);
+        // What was surplus is needed after all.
+        give(take(50));
+        let ends = pool.trim(ends, 64).unwrap();
+        assert_eq!((pool.trim(ends, 10), pool.warm()), (Some(ends), 40));
+        let burst = take(39);
+        assert_eq!((pool.trim(ends, 10), pool.warm()), (None, 1));
+        give(burst);
+        assert_eq!(pool.trim(ends, 10), Some(ends + DECAY), "and counts as such");
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_kept() {
+        let pool = Pool::new(0);
+        // SAFETY: the stack is this test's alone.
+        unsafe { pool.give_back(pool.take(32768).unwrap()) };
+        assert_eq!((pool.trim(1, 9), pool.warm()), (None, 0));
     }
 
     #[test]

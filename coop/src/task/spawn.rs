@@ -295,7 +295,7 @@ fn find_stack(
     size: Option<usize>,
     payload: Layout,
 ) -> io::Result<Stack> {
-    if !cooperator.scheduler.make_room(cooperator.counters.live.get() + 1) {
+    if !cooperator.make_room(cooperator.counters.live.get() + 1) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
     let wanted = size.or(description.stack()).unwrap_or(cooperator.settings.stack);
@@ -426,7 +426,7 @@ where
         let context = context.on(stack.top().wrapping_sub(stack.size()), stack.size());
         write_record(cooperator, record, context, Some(stack), birth);
         let task = &*record.task;
-        task.node.adopt(birth.parent, birth.options.is_daemon);
+        task.node.adopt(cooperator, birth.parent, birth.options.is_daemon);
         if task.was_born_killed {
             task.set_origin(task.node.effective());
         }

@@ -16,7 +16,7 @@ use crate::cooperator::Cooperator;
 use crate::error::Cause;
 use crate::fiber::Reason;
 use crate::in_place::write_fields;
-use crate::list::{RawLink, RawList};
+use crate::siblings::{Family, Sibling, Siblings};
 use crate::sys;
 use crate::timers::Timer;
 use std::cell::Cell;
@@ -38,8 +38,8 @@ pub(crate) enum Kind {
 /// A task, scope, deadline or shield.
 #[repr(C)]
 pub(crate) struct Node {
-    /// First: a link in `children` is the node.
-    sibling: RawLink,
+    /// First: a pointer to it is one to the node. Of tasks only.
+    sibling: Sibling,
     pub(crate) kind: Kind,
     /// The owner waits for its last child.
     is_awaiting: Cell<bool>,
@@ -51,7 +51,7 @@ pub(crate) struct Node {
     has_daemons: Cell<bool>,
     parent: Cell<*const Node>,
     /// Tasks only.
-    children: RawList,
+    children: Family,
     effective: Cell<*const Node>,
     /// The next frame inward of the same task.
     inner: Cell<*const Node>,
@@ -115,7 +115,7 @@ impl Node {
         // SAFETY: the caller's promise.
         unsafe {
             write_fields!(this => Node {
-                sibling: RawLink::new(),
+                sibling: Sibling::new(),
                 kind: kind,
                 is_awaiting: Cell::new(false),
                 is_delivered: Cell::new(false),
@@ -124,7 +124,7 @@ impl Node {
                 parent: Cell::new(parent),
                 task: Cell::new(task),
                 inner: Cell::new(ptr::null()),
-                children: RawList::new(),
+                children: Family::new(),
                 own: Cell::new(None),
                 effective: Cell::new(effective),
                 next_visit: Cell::new(ptr::null()),
@@ -190,29 +190,34 @@ impl Node {
     }
 
     /// Calls `f` for each child task, in the order they were spawned. `f` must not start or end any.
-    pub(crate) fn for_each_child(&self, mut f: impl FnMut(&Task)) {
-        let mut link = self.children.front();
-        while !link.is_null() {
-            // SAFETY: what is linked in `children` is the node of a live task, `repr(C)` with its link first.
-            unsafe {
-                let next = self.children.after(link);
-                Task::prefetch(next.cast());
-                f((*link.cast::<Node>()).task());
-                link = next;
-            }
+    pub(crate) fn for_each_child(&self, siblings: &Siblings, mut f: impl FnMut(&Task)) {
+        let mut children = siblings.of(&self.children).peekable();
+        while let Some(child) = children.next() {
+            Task::prefetch(children.peek().map_or(ptr::null(), |next| next.cast()));
+            // SAFETY: who is in `children` is the node of a live task, `repr(C)` with its links' number first.
+            f(unsafe { &*child.cast::<Node>() }.task());
         }
+    }
+
+    /// Gives memory back that was needed when many more tasks lived, after the scheduler has.
+    pub(crate) fn trim(cooperator: &Cooperator) {
+        // SAFETY: as in `for_each_child`. A task that has not ended has the parent it was adopted by.
+        let family_of = |child: *const Sibling| unsafe { &(*(*child.cast::<Node>()).parent.get()).children };
+        // SAFETY: just seen to.
+        unsafe { cooperator.siblings.shrink(cooperator.scheduler.room(), family_of) };
     }
 
     /// Links a new task's node under `parent`, with which it was written.
     ///
     /// # Safety
-    /// Neither node moves or goes away while linked.
+    /// Neither node moves or goes away while linked. There is [room](Cooperator::make_room) for the task.
     #[inline]
-    pub(crate) unsafe fn adopt(&self, parent: *const Node, is_daemon: bool) {
+    pub(crate) unsafe fn adopt(&self, cooperator: &Cooperator, parent: *const Node, is_daemon: bool) {
         // SAFETY: the caller's promise. The root has no parent.
         if let Some(parent) = unsafe { parent.as_ref() } {
-            // SAFETY: the node is new, so it is in no list.
-            unsafe { parent.children.push_back(&self.sibling) };
+            debug_assert!(cooperator.counters.live.get() <= cooperator.siblings.room());
+            // SAFETY: the node is new, so it is in no family; the rest is the caller's promise.
+            unsafe { cooperator.siblings.enter(&parent.children, ptr::from_ref(self).cast()) };
             if is_daemon {
                 parent.has_daemons.set(true);
             }
@@ -222,8 +227,9 @@ impl Node {
     /// Takes an ended task's node out of the tree and wakes whoever waits for the last child.
     #[inline(always)]
     pub(crate) fn disown(&self, cooperator: &Cooperator) {
-        self.sibling.unlink();
         let Some(parent) = self.parent() else { return };
+        // SAFETY: its parent has adopted it.
+        unsafe { cooperator.siblings.leave(&parent.children, &self.sibling) };
         if parent.is_awaiting.get() && !parent.has_children() {
             cooperator.scheduler.unpark(&parent.task().fiber);
         }
@@ -239,7 +245,7 @@ impl Node {
         if !self.has_daemons.get() {
             return;
         }
-        self.for_each_child(|child| {
+        self.for_each_child(&cooperator.siblings, |child| {
             if child.is_daemon {
                 child.node.kill(cooperator, Cause::Parent);
             }
@@ -375,7 +381,7 @@ impl Node {
         // SAFETY: as in `found`.
         while let Some(node) = unsafe { next.as_ref() } {
             node.inner().map(&mut found);
-            node.for_each_child(|child| found(&child.node));
+            node.for_each_child(&cooperator.siblings, |child| found(&child.node));
             next = node.next_visit.get();
         }
     }

@@ -84,6 +84,40 @@ fn every_thread_sees_every_cooperator() {
 }
 
 #[test]
+fn a_cooperator_that_nothing_wakes_gives_back_what_was_not_needed_for_a_while() {
+    const BURST: u64 = 300;
+    let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (says, heard) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        Builder::new().name("bursts").warm_stacks(10).run(move || {
+            let near = coop::net::UnixStream::from(std::os::fd::OwnedFd::from(near));
+            let burst = || {
+                coop::wait_all(|s| {
+                    (0..BURST).for_each(|_| drop(s.spawn(coop::yield_now)));
+                });
+            };
+            burst();
+            let made = of("bursts").warm_stacks;
+            // Idle for a moment, which is no reason to; unless the machine makes a second of it.
+            let began = std::time::Instant::now();
+            coop::sleep(Duration::from_millis(1)).unwrap();
+            let kept = of("bursts").warm_stacks;
+            says.send((made, if began.elapsed() < Duration::from_millis(900) { kept } else { made })).unwrap();
+            assert_eq!(near.recv(&mut [0]).unwrap(), 1);
+        })
+    });
+    assert_eq!(heard.recv().unwrap(), (BURST, BURST));
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while of("bursts").warm_stacks > 10 {
+        assert!(std::time::Instant::now() < end, "{:?}", of("bursts"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(of("bursts").warm_stacks, 10);
+    (&far).write_all(b"x").unwrap();
+    thread.join().unwrap().unwrap();
+}
+
+#[test]
 fn no_spawn_of_many_threads_is_lost() {
     #[coop::task]
     fn counted_exactly() {}

@@ -4,7 +4,7 @@ use crate::child::{child, descriptors};
 use crate::trace::{Defer, Trace};
 use coop::net::{UnixListener, UnixStream};
 use coop::sync::Mutex;
-use coop::{Coordinator, JoinError, JoinHandle, Killed, TaskBuilder, op};
+use coop::{Acquired, Coordinator, JoinError, JoinHandle, Killed, TaskBuilder, op};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -147,24 +147,32 @@ fn a_task_is_killed_in_every_wait_there_is_and_its_destructors_run() {
 fn what_was_handed_over_before_the_kill_is_the_tasks() {
     let trace = Trace::default();
     coop::run(|| {
-        let (door, mutex) = (Coordinator::held(), Mutex::new(0));
+        let (door, gate, mutex) = (Coordinator::held(), Coordinator::held(), Mutex::new(0));
         let (tx, rx) = coop::chan::bounded(1);
         coop::wait_all(|s| {
             let guard = mutex.try_lock().unwrap();
             let tasks = [
                 s.spawn(|| trace.say(format!("the door: {}", door.acquire().is_ok()))),
+                s.spawn(|| trace.say(format!("the gate, first: {}", gate.acquire().map(Acquired::keep).is_ok()))),
+                s.spawn(|| trace.say(format!("the gate, behind others: {}", gate.acquire().map(Acquired::keep).is_ok()))),
+                s.spawn(|| trace.say(format!("the gate, last: {}", gate.acquire().is_ok()))),
                 s.spawn(|| trace.say(format!("the lock: {}", mutex.lock().is_ok()))),
                 s.spawn(|| trace.say(format!("the message: {:?}", rx.recv()))),
             ];
             coop::sleep(Duration::from_millis(1)).unwrap();
             // All in one step of this task: first what they wait for, then the kill.
             door.release();
+            gate.release();
+            gate.release();
             drop(guard);
             tx.try_send('m').unwrap();
             tasks.iter().for_each(|task| task.kill());
         });
     });
-    assert_eq!(trace.take(), ["the door: true", "the lock: true", "the message: Ok('m')"]);
+    let gate = ["the gate, first: true", "the gate, behind others: true"];
+    let taken = trace.take();
+    assert_eq!(taken[..3], [&["the door: true"], &gate[..]].concat());
+    assert_eq!(taken[3..], ["the lock: true", "the message: Ok('m')", "the gate, last: false"]);
 }
 
 #[test]
