@@ -63,8 +63,9 @@ struct First {
 unsafe impl Send for First {}
 
 impl First {
-    const NONE: First =
-        First { alone: Cell::new(ptr::null()), entry: Cell::new(ptr::null()), fiber: Cell::new(ptr::null()) };
+    const fn nobody() -> Self {
+        First { alone: Cell::new(ptr::null()), entry: Cell::new(ptr::null()), fiber: Cell::new(ptr::null()) }
+    }
 }
 
 /// A fiber's wait for one Coordinator for which nobody else waited. On the waiter's stack.
@@ -77,12 +78,12 @@ struct Alone {
 impl Coordinator {
     /// A free Coordinator.
     pub const fn new() -> Self {
-        Coordinator { is_held: Cell::new(false), queue: RawList::new(), first: First::NONE }
+        Coordinator { is_held: Cell::new(false), queue: RawList::new(), first: First::nobody() }
     }
 
     /// A Coordinator that is held, by nobody in particular.
     pub const fn held() -> Self {
-        Coordinator { is_held: Cell::new(true), queue: RawList::new(), first: First::NONE }
+        Coordinator { is_held: Cell::new(true), queue: RawList::new(), first: First::nobody() }
     }
 
     /// Whether it is held.

@@ -154,7 +154,9 @@ fn what_was_handed_over_before_the_kill_is_the_tasks() {
             let tasks = [
                 s.spawn(|| trace.say(format!("the door: {}", door.acquire().is_ok()))),
                 s.spawn(|| trace.say(format!("the gate, first: {}", gate.acquire().map(Acquired::keep).is_ok()))),
-                s.spawn(|| trace.say(format!("the gate, behind others: {}", gate.acquire().map(Acquired::keep).is_ok()))),
+                s.spawn(|| {
+                    trace.say(format!("the gate, behind others: {}", gate.acquire().map(Acquired::keep).is_ok()))
+                }),
                 s.spawn(|| trace.say(format!("the gate, last: {}", gate.acquire().is_ok()))),
                 s.spawn(|| trace.say(format!("the lock: {}", mutex.lock().is_ok()))),
                 s.spawn(|| trace.say(format!("the message: {:?}", rx.recv()))),
