@@ -49,6 +49,7 @@ struct CompletionOffsets {
 }
 
 const _: () = assert!(size_of::<Layout>() == 120 && size_of::<Layout>() == size_of::<Parameters>());
+const _: () = assert!(size_of::<Cqe>() == size_of::<io_uring::cqueue::Entry>());
 
 /// `IORING_OFF_SQ_RING`, in whose mapping there are both rings (Linux 5.4), and `IORING_OFF_SQES`.
 const RINGS: i64 = 0;
@@ -207,6 +208,52 @@ impl Place<'_> {
         unsafe {
             entries.add((self.number & last_entry) as usize).write(sqe);
             (*pushed).store(self.number.wrapping_add(1), Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Patience, Ring, TaskRun, Uring};
+    use super::*;
+
+    /// What the crate that has made the ring sees of the queues: submissions and completions.
+    fn seen(ring: &IoUring) -> (usize, usize) {
+        // SAFETY: neither outlives this line.
+        unsafe { (ring.submission_shared().len(), ring.completion_shared().len()) }
+    }
+
+    #[test]
+    fn what_stands_in_the_queues_is_the_same_for_who_has_made_the_ring() {
+        let uring = Uring::new(64, TaskRun::Deferred).unwrap();
+        let (ring, queues) = (uring.ring(), Queues::of(uring.ring()).unwrap());
+        // Some times around.
+        for round in 0..5000 {
+            assert_eq!((seen(ring), queues.unsubmitted(), queues.has_completed()), ((0, 0), 0, false));
+            queues.place().unwrap().put(Sqe::nop(0, false).with_user_data(round));
+            assert_eq!((seen(ring), queues.unsubmitted()), ((1, 0), 1));
+            uring.enter(Patience::Forever).unwrap();
+            assert_eq!((seen(ring), queues.unsubmitted(), queues.has_completed()), ((0, 1), 0, true));
+            assert_eq!(queues.pop().map(|cqe| cqe.user_data), Some(round));
+            assert!(queues.pop().is_none());
+        }
+    }
+
+    #[test]
+    fn a_queue_that_is_full_has_no_place_and_one_that_is_not_has_all_in_order() {
+        let uring = Uring::new(64, TaskRun::Deferred).unwrap();
+        let (ring, queues) = (uring.ring(), Queues::of(uring.ring()).unwrap());
+        let mut names = 0..;
+        for _ in 0..3 {
+            while let Some(place) = queues.place() {
+                assert!(seen(ring).0 < 64);
+                place.put(Sqe::nop(0, false).with_user_data(names.next().unwrap()));
+            }
+            assert_eq!((seen(ring), queues.unsubmitted()), ((64, 0), 64));
+            uring.enter(Patience::Forever).unwrap();
+            let reaped: Vec<u64> = std::iter::from_fn(|| queues.pop()).map(|cqe| cqe.user_data).collect();
+            assert_eq!(reaped, (names.start - 64..names.start).collect::<Vec<u64>>());
+            assert_eq!(seen(ring), (0, 0));
         }
     }
 }
