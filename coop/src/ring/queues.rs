@@ -67,7 +67,8 @@ struct Shared {
 
 impl Shared {
     fn map(fd: RawFd, offset: i64, len: usize) -> io::Result<Self> {
-        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_POPULATE);
+        // Without MAP_POPULATE: a Cooperator that lives for a moment touches few of the pages, and would start some 20 µs later.
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
         // SAFETY: a mapping at an address of the kernel's choosing touches no existing memory.
         let base = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, fd, offset) };
         let base = match NonNull::new(base.cast::<u8>()) {
