@@ -278,7 +278,9 @@ impl Cooperator {
             self.scheduler.trace(|tracer| tracer.entered());
         }
         self.ring.reap(|cqe| self.slots.deliver(cqe));
-        self.slots.take_missed().into_iter().for_each(|user_data| self.cancel(user_data));
+        if self.slots.has_missed() {
+            self.slots.take_missed().into_iter().for_each(|user_data| self.cancel(user_data));
+        }
     }
 
     /// The buffers that the kernel fills by itself. None: it takes none.
@@ -354,10 +356,11 @@ impl Cooperator {
     /// Whether anything outside can still make a task runnable: an operation in flight, a signal, another thread.
     pub(crate) fn can_be_woken(&self) -> bool {
         let bells = usize::from(self.bell.is_watched.get());
-        self.has_remotes() || self.in_flight() > bells + self.slots.lingering() || self.wakers.get() != 0
+        self.in_flight() > bells + self.slots.lingering() || self.wakers.get() != 0 || self.has_remotes()
     }
 
     /// Whether a Remote exists, or the last has left something.
+    #[inline(never)]
     fn has_remotes(&self) -> bool {
         // It may have gone just now, and have left a job: so the one is asked before the other.
         self.inbox.get().is_some_and(|inbox| Arc::strong_count(inbox) > 1 || inbox.has_last_jobs())

@@ -333,7 +333,11 @@ impl Timers {
     }
 
     /// The earliest occupied slot: its level, index, and the time it begins at.
+    #[inline]
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        if self.running.get() == 0 {
+            return None;
+        }
         // Every timer of a level is due before any of a higher level.
         let (level, occupied) = self.occupied.iter().map(Cell::get).enumerate().find(|(_, bits)| *bits != 0)?;
         let slot = occupied.trailing_zeros() as usize;

@@ -209,12 +209,15 @@ impl Slots {
         self.lingering.get()
     }
 
+    /// Whether operations are to be cancelled again.
+    #[inline]
+    pub(crate) fn has_missed(&self) -> bool {
+        !self.missed.borrow().is_empty()
+    }
+
     /// Operations that are to be cancelled again.
     pub(crate) fn take_missed(&self) -> Vec<u64> {
-        match self.missed.try_borrow_mut() {
-            Ok(mut missed) if !missed.is_empty() => std::mem::take(&mut *missed),
-            _ => Vec::new(),
-        }
+        self.missed.take()
     }
 
     /// The user data of every operation that has not ended, and does not linger.
