@@ -528,7 +528,9 @@ mod tests {
                 match random.below(8) {
                     0 | 1 => (0..random.below(100)).for_each(|_| out.push(pool.take(32768).unwrap())),
                     // SAFETY: the stacks are this test's alone.
-                    2..=4 => out.drain(random.below(out.len() + 1)..).for_each(|stack| unsafe { pool.give_back(stack) }),
+                    2..=4 => {
+                        out.drain(random.below(out.len() + 1)..).for_each(|stack| unsafe { pool.give_back(stack) })
+                    }
                     5 => pool.watch(),
                     6 => now += random.next() >> (32 + random.below(20)),
                     _ => {
@@ -539,7 +541,9 @@ mod tests {
                         assert!(given == 0 || pool.warm() >= limit as u64, "seed {seed}: {} of {limit}", pool.warm());
                         match next {
                             None => assert!(pool.warm() <= limit as u64, "seed {seed}"),
-                            Some(at) if at <= now => assert_eq!(given, most as u64, "seed {seed}: at once, for nothing"),
+                            Some(at) if at <= now => {
+                                assert_eq!(given, most as u64, "seed {seed}: at once, for nothing")
+                            }
                             Some(at) => assert!(at <= now + DECAY && pool.warm() > limit as u64, "seed {seed}"),
                         }
                     }
