@@ -460,3 +460,45 @@ fn exit_ends_the_process_from_a_task_on_the_threads_own_stack() {
     assert_eq!(output.status.code(), Some(7), "{text}");
     assert!(text.contains("exit handlers ran") && !text.contains("never printed"), "{text}");
 }
+
+#[test]
+fn the_few_that_are_left_of_many_are_where_they_were_in_the_tree() {
+    const CHILDREN: u32 = 3000;
+    let trace = Trace::default();
+    let is_left = |child: u32| child.is_multiple_of(700) || child == CHILDREN - 1;
+    let ended = Cell::new(0);
+    let left: Vec<u32> = (0..CHILDREN).filter(|child| is_left(*child)).collect();
+    coop::run(|| {
+        let (trace, ended) = (&trace, &ended);
+        let family = |name: char| {
+            coop::wait_all(|s| {
+                for child in 0..CHILDREN {
+                    s.spawn(move || {
+                        let waited = coop::sleep(Duration::from_secs(if is_left(child) { 3600 } else { 0 }));
+                        ended.set(ended.get() + 1);
+                        if waited.is_err() {
+                            trace.say(format!("{name}{child}"));
+                        }
+                    });
+                }
+            });
+        };
+        coop::wait_all(|s| {
+            let parents = ['a', 'b', 'c'].map(|name| s.spawn(move || family(name)));
+            // All others end, and the Cooperator idles: what it needed for so many goes back.
+            while ended.get() != 3 * (CHILDREN - left.len() as u32) {
+                coop::sleep(Duration::from_millis(1)).unwrap();
+            }
+            coop::sleep(Duration::from_millis(1)).unwrap();
+            // As many come again, and end, among them.
+            coop::wait_all(|s| (0..CHILDREN).for_each(|_| drop(s.spawn(coop::yield_now))));
+            coop::sleep(Duration::from_millis(1)).unwrap();
+            for parent in [&parents[1], &parents[0], &parents[2]] {
+                parent.kill();
+                coop::sleep(Duration::from_millis(1)).unwrap();
+            }
+        });
+    });
+    let of = |name: char| left.iter().map(move |child| format!("{name}{child}"));
+    assert_eq!(trace.take(), of('b').chain(of('a')).chain(of('c')).collect::<Vec<_>>());
+}

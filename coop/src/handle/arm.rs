@@ -77,7 +77,7 @@ pub unsafe trait Arm: Sealed + Sized {
 
     #[doc(hidden)]
     type Itself: Arm<Output = Self::Output>;
-    /// An attempt touches nothing but memory.
+    /// An attempt touches nothing but memory, and may be made at any time: such an arm is never disabled.
     #[doc(hidden)]
     const IS_LITTLE: bool = false;
     #[doc(hidden)]

@@ -166,7 +166,12 @@ pub fn select<L: ArmList<Output = O>, O>(mut arms: L, mode: SelectMode) -> Selec
     };
     let place = Location::caller();
     let first = if mode.biased || L::LENGTH < 2 { 0 } else { cooperator.scheduler.turn(L::LENGTH) };
-    if let Some(output) = attempt_in_turn(&mut arms, cooperator, first, mode.default) {
+    let attempted = match L::IS_LITTLE {
+        // Here, for `select!`s that wait for no kernel: to attempt such an arm costs no more than to ask whether it is ready.
+        true => attempt_each(&mut arms, cooperator, first),
+        false => attempt_in_turn(&mut arms, cooperator, first, mode.default),
+    };
+    if let Some(output) = attempted {
         match L::IS_LITTLE {
             true => cooperator.scheduler.spend_little(),
             false => cooperator.scheduler.spend_call(),
@@ -196,9 +201,15 @@ fn attempt_in_turn<L: ArmList>(arms: &mut L, cooperator: &Cooperator, first: usi
     if !(0..L::LENGTH).any(|index| arms.readiness(index) >= Some(worth)) {
         return None;
     }
+    attempt_each(arms, cooperator, first)
+}
+
+/// Takes the output of the first arm, from `first` on, that has one.
+#[inline(always)]
+fn attempt_each<L: ArmList>(arms: &mut L, cooperator: &Cooperator, first: usize) -> Option<L::Output> {
     for step in 0..L::LENGTH {
         let index = if first + step < L::LENGTH { first + step } else { first + step - L::LENGTH };
-        if arms.readiness(index) >= Some(Readiness::Doubtful)
+        if (L::IS_LITTLE || arms.readiness(index) >= Some(Readiness::Doubtful))
             && let Some(output) = arms.attempt(index, cooperator)
         {
             return Some(output);

@@ -578,13 +578,13 @@ fn end(cooperator: &'static Cooperator, task: &Task, outcome: Outcome) -> ! {
         && task.has_handle.get()
         && !cooperator.settings.measure_stacks
         // Not the root.
-        && task.node.parent().is_some()
+        && let Some(parent) = task.node.parent()
         && !Row::is_shared(row)
     {
         task.outcome.set(outcome);
         // SAFETY: the row is this Cooperator's, and nobody else's.
         unsafe { task.description.count_return(row, depth(task, stack), || stack.size()) };
-        leave(cooperator, task)
+        leave(cooperator, task, Some(parent), true)
     }
     end_otherwise(cooperator, task, outcome)
 }
@@ -618,16 +618,18 @@ fn end_otherwise(cooperator: &'static Cooperator, task: &Task, outcome: Outcome)
     });
     // SAFETY: the row is this Cooperator's.
     unsafe { task.description.count_end(cooperator.counters.row.get(), was_killed, has_panicked, depth) };
-    leave(cooperator, task)
+    leave(cooperator, task, task.node.parent(), task.has_handle.get())
 }
 
-/// The last that a task does.
+/// The last that a task does, given its parent, if it is not the root, and whether a handle to it exists.
 #[inline(always)]
-fn leave(cooperator: &Cooperator, task: &Task) -> ! {
+fn leave(cooperator: &Cooperator, task: &Task, parent: Option<&Node>, has_handle: bool) -> ! {
     cooperator.counters.live.subtract(1);
-    task.node.disown(cooperator);
+    if let Some(parent) = parent {
+        task.node.disown(cooperator, parent);
+    }
     let joiner = task.joiner.wake();
-    if !task.has_handle.get() {
+    if !has_handle {
         // SAFETY: no handle is left, and nothing runs on this stack between here and the switch away from it.
         unsafe { recycle(cooperator, task) };
     }

@@ -224,10 +224,10 @@ impl Node {
         }
     }
 
-    /// Takes an ended task's node out of the tree and wakes whoever waits for the last child.
+    /// Takes an ended task's node out of the tree, where `parent` has it, and wakes whoever waits for the last child.
     #[inline(always)]
-    pub(crate) fn disown(&self, cooperator: &Cooperator) {
-        let Some(parent) = self.parent() else { return };
+    pub(crate) fn disown(&self, cooperator: &Cooperator, parent: &Node) {
+        debug_assert!(self.is_child_of(parent));
         // SAFETY: its parent has adopted it.
         unsafe { cooperator.siblings.leave(&parent.children, &self.sibling) };
         if parent.is_awaiting.get() && !parent.has_children() {
