@@ -611,4 +611,39 @@ mod tests {
             }
         }
     }
+
+    /// Of crowds, at any time of the wheel up to the last: each wake-up fires some, or brings some down a level.
+    #[test]
+    fn wake_ups_are_in_time_and_never_many_for_nothing() {
+        for seed in 0..400 {
+            let random = Random::new(seed);
+            let mut now =
+                if seed % 2 == 0 { u64::MAX - (random.next() >> random.below(64)) } else { random.next() >> 20 };
+            let timers = Box::new(Timers::new(now));
+            let probes: Vec<_> = (0..1 + random.below(300)).map(probe).collect();
+            let (base, width) = (random.next() >> random.below(64), 1 + random.below(63));
+            let mut left: Vec<u64> = Vec::new();
+            for probe in &probes {
+                let deadline = now.saturating_add(base).saturating_add(random.next() >> width);
+                // SAFETY: both are boxed and live to the end of the iteration.
+                unsafe { timers.start(&probe.timer, deadline) };
+                left.push(deadline);
+            }
+            left.sort_unstable();
+            let slack = if seed % 3 == 0 { 0 } else { random.next() >> random.below(64) };
+            let mut in_vain = 0;
+            while let Some(wake) = timers.next_wake(slack) {
+                assert!(wake >= now && wake <= left[0].saturating_add(slack), "seed {seed}: {wake} of {}", left[0]);
+                now = wake;
+                timers.advance(now);
+                let due = left.iter().take_while(|deadline| **deadline <= now).count();
+                assert_eq!(fired().len(), due, "seed {seed}");
+                left.drain(..due);
+                in_vain = if due == 0 { in_vain + 1 } else { 0 };
+                assert!(in_vain < LEVELS, "seed {seed}: {in_vain} times in vain");
+                assert_eq!(running(&timers), left.len(), "seed {seed}");
+            }
+            assert_eq!(left, [], "seed {seed}");
+        }
+    }
 }

@@ -432,6 +432,74 @@ fn a_deadlock_is_reported_and_the_tasks_are_killed() {
     });
 }
 
+/// The links between siblings move when many tasks have come, and again when they have gone.
+#[test]
+fn siblings_keep_their_order_while_crowds_come_and_go() {
+    const FAMILIES: u64 = 6;
+    const ROUNDS: u64 = 12;
+    const CROWD: u64 = 1_500;
+    let millis = Duration::from_millis;
+    for seed in 0..if cfg!(debug_assertions) { 4u64 } else { 20 } {
+        println!("seed {seed}");
+        let state = Cell::new(seed * 2 + 1);
+        let below = |bound: u64| {
+            state.set(state.get().wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407));
+            (state.get() >> 33) % bound
+        };
+        let (killed, done) = (RefCell::new(vec![Vec::new(); FAMILIES as usize]), Cell::new(0));
+        // Some end of themselves, in any order, and the others when the scope around them is killed, in their order; of those each
+        // second has a child, which then ends first.
+        let family = |number: usize| {
+            let mut stay = Vec::new();
+            coop::wait_all(|s| {
+                for child in 0..ROUNDS * 6 {
+                    let (killed, done) = (&killed, &done);
+                    if below(2) == 0 {
+                        let long = millis(below(400));
+                        s.spawn(move || coop::sleep(long).map(|()| done.set(done.get() + 1)));
+                    } else {
+                        stay.push(child);
+                        s.spawn(move || {
+                            let wait = || assert!(coop::sleep(millis(1 << 40)).is_err(), "it is killed");
+                            if child % 2 == 0 {
+                                coop::wait_all(|s| drop(s.spawn(wait)));
+                            } else {
+                                wait();
+                            }
+                            killed.borrow_mut()[number].push(child);
+                        });
+                    }
+                    if child % 6 == 5 {
+                        coop::sleep(millis(below(100))).unwrap();
+                    }
+                }
+                coop::sleep(millis(500)).unwrap();
+                s.kill();
+            });
+            let mut order = killed.borrow()[number].clone();
+            // Who waited for a child has run once more.
+            order.sort_by_key(|child| child % 2 == 0);
+            stay.sort_by_key(|child| child % 2 == 0);
+            assert_eq!(order, stay, "seed {seed}, family {number}");
+        };
+        let crowds = || {
+            for _ in 0..ROUNDS / 2 {
+                coop::wait_all(|s| (0..CROWD).for_each(|_| drop(s.spawn(|| coop::sleep(millis(below(20)))))));
+                coop::sleep(millis(below(100))).unwrap();
+            }
+        };
+        let run = || {
+            coop::wait_all(|s| {
+                (0..FAMILIES as usize).for_each(|number| drop(s.spawn(move || family(number))));
+                s.spawn(crowds);
+            });
+        };
+        coop::Builder::new().virtual_time().stack(32 * 1024).run(run).unwrap();
+        let all = done.get() as usize + killed.borrow().iter().map(Vec::len).sum::<usize>();
+        assert_eq!(all as u64, FAMILIES * ROUNDS * 6, "seed {seed}");
+    }
+}
+
 #[cfg_attr(panic = "abort", ignore = "panics, or starts itself again")]
 #[test]
 fn exit_ends_the_process_from_a_task_on_the_threads_own_stack() {

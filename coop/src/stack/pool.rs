@@ -97,7 +97,7 @@ struct Class {
     /// Begins of stacks whose topmost pages are likely in memory and in cache. Linked through the last word of each.
     warm: Cell<*mut u8>,
     warm_count: Count,
-    /// The least that there were since the period began: so many were not needed in it.
+    /// The least that there were since the period began, but for the surplus: so many were not needed in it.
     least: Cell<u64>,
     /// How many are to give their memory back: they were not needed in the period before.
     surplus: Cell<u64>,
@@ -216,7 +216,10 @@ impl Pool {
     #[cold]
     fn note_least(&self) {
         for class in &self.classes {
-            class.least.set(class.least.get().min(class.warm_count.get()));
+            // What is surplus is not among them, and not what was needed since.
+            let warm = class.warm_count.get();
+            class.surplus.set(class.surplus.get().min(warm.saturating_sub(self.warm_limit)));
+            class.least.set(class.least.get().min(warm - class.surplus.get()));
         }
     }
 
@@ -244,7 +247,8 @@ impl Pool {
                 self.period_ends.set(None);
                 return None;
             }
-            match self.period_ends.get() {
+            // One that ends later than any that begins now is of another clock: of a Cooperator that had the pool before.
+            match self.period_ends.get().filter(|ends| *ends <= now.saturating_add(self.decay)) {
                 None => {}
                 Some(ends) if now < ends => return Some(ends),
                 // What was not needed in it is surplus.
@@ -478,6 +482,82 @@ mod tests {
         assert_eq!((pool.trim(ends, 10), pool.warm()), (None, 1));
         give(burst);
         assert_eq!(pool.trim(ends, 10), Some(ends + DECAY), "and counts as such");
+    }
+
+    #[test]
+    fn surplus_that_is_left_when_its_period_is_over_is_not_counted_twice() {
+        let pool = Pool::new(1);
+        let take = |count: usize| -> Vec<Stack> { (0..count).map(|_| pool.take(32768).unwrap()).collect() };
+        // SAFETY: the stacks are this test's alone.
+        let give = |stacks: Vec<Stack>| stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+        give(take(200));
+        let ends = pool.trim(0, 64).unwrap();
+        let burst = take(100);
+        pool.watch();
+        give(burst);
+        // Of 99 that were not needed, 64. Then nothing idles for a period, in which 35 are needed: all others are surplus now.
+        assert_eq!((pool.trim(ends, 64), pool.warm()), (Some(ends), 136));
+        let burst = take(35);
+        pool.watch();
+        assert_eq!((pool.trim(ends + DECAY, 64), pool.warm()), (Some(ends + DECAY), 37));
+        give(burst);
+        assert_eq!((pool.trim(ends + DECAY, 64), pool.warm()), (Some(ends + 2 * DECAY), 36), "but not those 35");
+    }
+
+    #[test]
+    fn a_later_clock_that_begins_anew_has_periods_of_its_own() {
+        let pool = Pool::new(1);
+        let take = |count: usize| -> Vec<Stack> { (0..count).map(|_| pool.take(32768).unwrap()).collect() };
+        // SAFETY: the stacks are this test's alone.
+        let give = |stacks: Vec<Stack>| stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+        give(take(5));
+        assert_eq!(pool.trim(1000 * DECAY, 64), Some(1001 * DECAY));
+        assert_eq!(pool.trim(3, 64), Some(3 + DECAY));
+        assert_eq!((pool.trim(3 + DECAY, 64), pool.warm()), (None, 1));
+    }
+
+    /// What a random history of takes and returns must not come to, whatever the limit.
+    #[test]
+    fn a_random_history_gives_back_what_was_not_needed_and_nothing_else() {
+        for seed in 0..300 {
+            let random = crate::random::Random::new(seed);
+            let limit = random.below(8) * random.below(20);
+            let pool = Pool::new(limit);
+            let (mut out, mut now) = (Vec::new(), 0);
+            for _ in 0..300 {
+                match random.below(8) {
+                    0 | 1 => (0..random.below(100)).for_each(|_| out.push(pool.take(32768).unwrap())),
+                    // SAFETY: the stacks are this test's alone.
+                    2..=4 => {
+                        out.drain(random.below(out.len() + 1)..).for_each(|stack| unsafe { pool.give_back(stack) })
+                    }
+                    5 => pool.watch(),
+                    6 => now += random.next() >> (32 + random.below(20)),
+                    _ => {
+                        let (before, most) = (pool.warm(), 1 + random.below(80));
+                        let next = pool.trim(now, most);
+                        let given = before - pool.warm();
+                        assert!(given <= most as u64, "seed {seed}: {given} of {most}");
+                        assert!(given == 0 || pool.warm() >= limit as u64, "seed {seed}: {} of {limit}", pool.warm());
+                        match next {
+                            None => assert!(pool.warm() <= limit as u64, "seed {seed}"),
+                            Some(at) if at <= now => {
+                                assert_eq!(given, most as u64, "seed {seed}: at once, for nothing")
+                            }
+                            Some(at) => assert!(at <= now + DECAY && pool.warm() > limit as u64, "seed {seed}"),
+                        }
+                    }
+                }
+            }
+            // Left alone, it comes to rest within two periods.
+            // SAFETY: as above.
+            out.drain(..).for_each(|stack| unsafe { pool.give_back(stack) });
+            let began = now;
+            while let Some(at) = pool.trim(now, 64) {
+                now = at.max(now);
+            }
+            assert!(now <= began + 2 * DECAY && pool.warm() <= limit as u64, "seed {seed}");
+        }
     }
 
     #[test]

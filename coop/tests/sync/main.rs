@@ -9,6 +9,7 @@ mod mutex;
 mod notify;
 mod once_cell;
 mod outside;
+mod queues;
 mod race;
 mod races;
 mod rwlock;
