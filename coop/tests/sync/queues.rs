@@ -86,7 +86,10 @@ impl Guard for Semaphores {
             },
             Ask::Started(queue, count) => {
                 coop::wait_all(|s| match s.start(op::acquire_many(&self.0[queue], count)).wait() {
-                    Ok(permits) => Ok(permits.forget()),
+                    Ok(permits) => {
+                        permits.forget();
+                        Ok(())
+                    }
                     Err(coop::sync::AcquireError::Killed(killed)) => Err(killed),
                     Err(other) => panic!("{other}"),
                 })?
