@@ -529,6 +529,7 @@ mod tests {
                     0 | 1 => (0..random.below(100)).for_each(|_| out.push(pool.take(32768).unwrap())),
                     // SAFETY: the stacks are this test's alone.
                     2..=4 => {
+                        // SAFETY: the stacks are this test's alone.
                         out.drain(random.below(out.len() + 1)..).for_each(|stack| unsafe { pool.give_back(stack) })
                     }
                     5 => pool.watch(),
