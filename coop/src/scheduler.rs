@@ -345,6 +345,21 @@ impl Scheduler {
         }
     }
 
+    /// [`unpark`](Scheduler::unpark) on the calling thread's scheduler. Where that was taken away, in a child that a task has forked, nobody
+    /// goes on.
+    ///
+    /// # Safety
+    /// The fiber is one of this thread's, and has not ended.
+    #[inline(always)]
+    pub(crate) unsafe fn unpark_here(fiber: *const Fiber) {
+        // SAFETY: a scheduler outlives its fibers; the rest is the caller's promise.
+        unsafe {
+            if let Some(scheduler) = Self::current().as_ref() {
+                scheduler.unpark(&*fiber);
+            }
+        }
+    }
+
     /// Makes a fiber runnable if it is parked in a killable wait.
     pub(crate) fn interrupt(&self, fiber: &Fiber) {
         if fiber.state.get() == (State::Parked { killable: true }) {

@@ -142,9 +142,7 @@ impl Alarm {
             unsafe {
                 let alarm = &*timer.cast::<Alarm>();
                 alarm.has_rung.set(true);
-                if let Some(scheduler) = Scheduler::current().as_ref() {
-                    scheduler.unpark(&*alarm.fiber);
-                }
+                Scheduler::unpark_here(alarm.fiber);
             }
         }
         // SAFETY: `ring` finds the `Alarm` around its timer; only this timer is given to it.

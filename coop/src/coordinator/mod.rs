@@ -139,13 +139,8 @@ impl Coordinator {
         if let Some(alone) = unsafe { self.first.alone.get().as_ref() } {
             self.first.alone.set(ptr::null());
             alone.has_won.set(true);
-            // SAFETY: somebody waits, so the waiting fiber has not ended, and this thread has its scheduler; or this is a child that a
-            // task has forked, where nobody goes on.
-            unsafe {
-                if let Some(scheduler) = Scheduler::current().as_ref() {
-                    scheduler.unpark(&*self.first.fiber.get());
-                }
-            }
+            // SAFETY: somebody waits, so the waiting fiber has not ended. It is of this thread, as a Coordinator is.
+            unsafe { Scheduler::unpark_here(self.first.fiber.get()) };
             return;
         }
         let first = self.queue.front();

@@ -390,6 +390,15 @@ impl Drop for Pool {
 mod tests {
     use super::*;
 
+    fn take(pool: &Pool, count: usize) -> Vec<Stack> {
+        (0..count).map(|_| pool.take(32768).unwrap()).collect()
+    }
+
+    fn give(pool: &Pool, stacks: impl IntoIterator<Item = Stack>) {
+        // SAFETY: the stacks are those of the calling test alone.
+        stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+    }
+
     fn mappings() -> usize {
         std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
     }
@@ -454,9 +463,7 @@ mod tests {
     #[test]
     fn what_was_needed_in_a_period_keeps_its_memory_for_another() {
         let pool = Pool::new(2);
-        let take = |count: usize| -> Vec<Stack> { (0..count).map(|_| pool.take(32768).unwrap()).collect() };
-        // SAFETY: the stacks are this test's alone.
-        let give = |stacks: Vec<Stack>| stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+        let (take, give) = (|count| take(&pool, count), |stacks| give(&pool, stacks));
         give(take(100));
         let mut ends = pool.trim(7, 64).expect("98 are above the limit");
         // Bursts of 70: of 100 never more than 30 are not needed.
@@ -487,9 +494,7 @@ mod tests {
     #[test]
     fn surplus_that_is_left_when_its_period_is_over_is_not_counted_twice() {
         let pool = Pool::new(1);
-        let take = |count: usize| -> Vec<Stack> { (0..count).map(|_| pool.take(32768).unwrap()).collect() };
-        // SAFETY: the stacks are this test's alone.
-        let give = |stacks: Vec<Stack>| stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+        let (take, give) = (|count| take(&pool, count), |stacks| give(&pool, stacks));
         give(take(200));
         let ends = pool.trim(0, 64).unwrap();
         let burst = take(100);
@@ -507,9 +512,7 @@ mod tests {
     #[test]
     fn a_later_clock_that_begins_anew_has_periods_of_its_own() {
         let pool = Pool::new(1);
-        let take = |count: usize| -> Vec<Stack> { (0..count).map(|_| pool.take(32768).unwrap()).collect() };
-        // SAFETY: the stacks are this test's alone.
-        let give = |stacks: Vec<Stack>| stacks.into_iter().for_each(|stack| unsafe { pool.give_back(stack) });
+        let (take, give) = (|count| take(&pool, count), |stacks| give(&pool, stacks));
         give(take(5));
         assert_eq!(pool.trim(1000 * DECAY, 64), Some(1001 * DECAY));
         assert_eq!(pool.trim(3, 64), Some(3 + DECAY));
@@ -526,12 +529,8 @@ mod tests {
             let (mut out, mut now) = (Vec::new(), 0);
             for _ in 0..300 {
                 match random.below(8) {
-                    0 | 1 => (0..random.below(100)).for_each(|_| out.push(pool.take(32768).unwrap())),
-                    // SAFETY: the stacks are this test's alone.
-                    2..=4 => {
-                        // SAFETY: the stacks are this test's alone.
-                        out.drain(random.below(out.len() + 1)..).for_each(|stack| unsafe { pool.give_back(stack) })
-                    }
+                    0 | 1 => out.extend(take(&pool, random.below(100))),
+                    2..=4 => give(&pool, out.drain(random.below(out.len() + 1)..)),
                     5 => pool.watch(),
                     6 => now += random.next() >> (32 + random.below(20)),
                     _ => {
@@ -551,8 +550,7 @@ mod tests {
                 }
             }
             // Left alone, it comes to rest within two periods.
-            // SAFETY: as above.
-            out.drain(..).for_each(|stack| unsafe { pool.give_back(stack) });
+            give(&pool, out);
             let began = now;
             while let Some(at) = pool.trim(now, 64) {
                 now = at.max(now);
